@@ -1,0 +1,145 @@
+"""Frames in, atoms out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcstem.atoms import NO_TRACK, AtomTable
+from hpcstem.errors import MovieError
+from hpcstem.imaging.resample import to_pixels
+from hpcstem.segmentation.ensemble import Ensemble
+from hpcstem.segmentation.inference import ProbabilityMaps, predict
+from hpcstem.segmentation.locate import locate
+from hpcstem.segmentation.refine import refine as refined
+
+_SMALLEST_FIELD_A = 4.0
+
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """Atoms of one frame.
+
+    Parameters
+    ----------
+    positions_px
+        (x, y) in the frame [px], with shape (n, 2), float64.
+    positions_A
+        The same [Å].
+    species
+        Symbols, with shape (n,).
+    probability, detection
+        As in `hpcstem.atoms.AtomTable`, with shape (n,).
+    spread_A
+        Standard deviation per axis of the members' positions [Å], with shape (n,).
+    sigma_A
+        Standard uncertainty of the position per axis [Å], with shape (n,).
+    maps
+        The probability maps that the atoms were found in.
+    """
+
+    positions_px: np.ndarray
+    positions_A: np.ndarray
+    species: np.ndarray
+    probability: np.ndarray
+    detection: np.ndarray
+    spread_A: np.ndarray
+    sigma_A: np.ndarray
+    maps: ProbabilityMaps
+
+
+def decode_frame(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble, *, refine: bool = True) -> DecodedFrame:
+    """Find the atoms of one frame.
+
+    Parameters
+    ----------
+    frame
+        With shape (rows, columns), finite.
+    pixel_size_A
+        Pixel size of the frame [Å].
+    ensemble
+        The networks.
+    refine
+        Fit the positions to the frame, see `hpcstem.segmentation.refine`; otherwise they are the networks' own, which
+        scatter less where counts are few, and draw an atom out of place back to its lattice site.
+
+    Raises
+    ------
+    MovieError
+        The field is too small to hold a ring of atoms, which mostly means a wrong pixel size.
+    """
+    field_A = min(frame.shape) * pixel_size_A
+    if field_A < _SMALLEST_FIELD_A:
+        raise MovieError(
+            f"field of {field_A:.2f} Å at {pixel_size_A} Å per pixel", wanted=f"at least {_SMALLEST_FIELD_A} Å"
+        )
+    card = ensemble.card
+    maps = predict(frame, pixel_size_A, ensemble)
+    blobs = locate(maps, card.atom_radius_A)
+    spread_A = blobs.spread_px * card.pixel_size_A
+    positions_px = to_pixels(blobs.positions_px, card.pixel_size_A, pixel_size_A)
+    species = np.array(card.classes)[blobs.classes]
+    sigma_A = np.hypot(card.sigma_floor_A, card.sigma_scale * spread_A)
+    if refine:
+        fit = refined(frame, pixel_size_A, positions_px, species, sigma_A / pixel_size_A)
+        positions_px, sigma_A = fit.positions_px, fit.sigma_px * pixel_size_A
+    return DecodedFrame(
+        positions_px=positions_px,
+        positions_A=positions_px * pixel_size_A,
+        species=species,
+        probability=blobs.probability,
+        detection=blobs.detection,
+        spread_A=spread_A,
+        sigma_A=sigma_A,
+        maps=maps,
+    )
+
+
+def decode(
+    frames: np.ndarray,
+    pixel_size_A: float,
+    ensemble: Ensemble,
+    movie: str = "movie",
+    frame_indices: np.ndarray | None = None,
+    *,
+    refine: bool = True,
+) -> AtomTable:
+    """Find the atoms of many frames.
+
+    Parameters
+    ----------
+    frames
+        With shape (n, rows, columns), finite.
+    pixel_size_A
+        Pixel size [Å].
+    ensemble
+        The networks.
+    movie
+        Name that the rows carry.
+    frame_indices
+        Indices that the frames carry, with shape (n,); 0, 1, 2 … by default.
+    refine
+        As in `decode_frame`.
+    """
+    indices = np.arange(len(frames)) if frame_indices is None else np.asarray(frame_indices)
+    tables = []
+    for index, frame in zip(indices, frames, strict=True):
+        found = decode_frame(frame, pixel_size_A, ensemble, refine=refine)
+        n = len(found.species)
+        tables.append(
+            AtomTable(
+                movie=np.full(n, movie),
+                frame=np.full(n, index),
+                x_px=found.positions_px[:, 0],
+                y_px=found.positions_px[:, 1],
+                x_A=found.positions_A[:, 0],
+                y_A=found.positions_A[:, 1],
+                species=found.species,
+                probability=found.probability,
+                detection=found.detection,
+                sigma_A=found.sigma_A,
+                track=np.full(n, NO_TRACK),
+            )
+        )
+    return AtomTable.concatenate(tables)
