@@ -1,0 +1,100 @@
+"""Settings of the force fit and of the toy system: what their YAML files may say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from hpcstem.config import Section
+from hpcstem.potentials.bases import GaussianBasis, PairBasis, SplineBasis
+
+
+class FitSettings(Section):
+    """How to fit pair potentials to a trajectory.
+
+    Attributes
+    ----------
+    interval_s
+        Time between frames [s]; for a toy, in its own unit of time.
+    species
+        Chemical symbols, the first of which sets the unit of mobility.
+    mobility
+        Mobility of each species relative to the first's; None for one.
+    estimator
+        'auto' is the trapezoid, at lag 1 where the localisation noise asks for it.
+    window_A
+        (x0, y0, x1, y1) of the field of view [Å]; None for the range of the atoms. Atoms nearer to its edges than
+        the cut-off are neighbours only.
+    localisation_A
+        Standard deviation of the localisation noise per axis [Å]; None to estimate it.
+    blocks
+        Parts of the trajectory for the jackknife and the held-out tests; each is read by one rank.
+    piece
+        Frames in memory at a time.
+    checkpoint_every_s
+        Seconds between two checkpoints of the partial sums.
+    depth_meV
+        Depth of the first species pair that sets the unit of energy [meV].
+    steps_per_interval, seed
+        Of the simulations of indirect inference.
+    """
+
+    interval_s: float = Field(gt=0)
+    species: tuple[str, ...] = Field(("C", "Si"), min_length=1)
+    mobility: tuple[float, ...] | None = None
+    estimator: Literal["auto", "euler", "trapezoid", "simpson", "lag1", "indirect"] = "auto"
+    basis: Literal["splines", "gaussians"] = "splines"
+    functions: int = Field(32, ge=4, le=512)
+    low_A: float = Field(1.0, gt=0)
+    cutoff_A: float = Field(8.0, gt=0)
+    width_A: float | None = Field(None, gt=0)
+    repulsion_radius_A: float | None = Field(None, gt=0)
+    window_A: tuple[float, float, float, float] | None = None
+    localisation_A: float | None = Field(None, ge=0)
+    blocks: int = Field(32, ge=2)
+    piece: int = Field(64, ge=1)
+    checkpoint_every_s: float = Field(60.0, gt=0)
+    depth_meV: float = Field(4.55, gt=0)
+    steps_per_interval: int = Field(100, ge=1)
+    seed: int = Field(0, ge=0)
+
+    def make_basis(self) -> PairBasis:
+        """Functions of the distance."""
+        if self.basis == "gaussians":
+            return GaussianBasis(self.low_A, self.cutoff_A, self.functions, self.width_A, self.repulsion_radius_A)
+        return SplineBasis(self.low_A, self.cutoff_A, self.functions, self.repulsion_radius_A)
+
+
+class ToySettings(Section):
+    """A toy trajectory and the fit that should find its forces again.
+
+    Attributes
+    ----------
+    first_frame
+        Parquet file of atoms whose first frame is the start; None for a periodic honeycomb.
+    cells
+        Rectangular cells of four atoms of the honeycomb in x and y.
+    bond_A
+        Distance of neighbours in the honeycomb [Å].
+    share_of_second
+        Fraction of the second species.
+    frames
+        Snapshots.
+    kT
+        Thermal energy in units of the first pair's depth.
+    noise_A
+        Localisation noise added to each coordinate [Å].
+    fit
+        How to fit; its interval is that of the snapshots.
+    """
+
+    seed: int = Field(0, ge=0)
+    first_frame: str | None = None
+    cells: tuple[int, int] = (16, 12)
+    bond_A: float = Field(1.42, gt=0)
+    share_of_second: float = Field(0.2, ge=0, le=1)
+    frames: int = Field(800, ge=3)
+    kT: float = Field(0.5, gt=0)
+    noise_A: float = Field(0.0, ge=0)
+    fit: FitSettings

@@ -1,0 +1,148 @@
+"""One fit from a trajectory to potentials, verdict and motion, over any executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpcstem.potentials.equations import ForceEquations
+from hpcstem.potentials.fitted import FittedPotential, solve
+from hpcstem.potentials.indirect import indirect_inference
+from hpcstem.potentials.motion import Motion, MotionStatistics
+from hpcstem.potentials.settings import FitSettings
+from hpcstem.potentials.streaming import FrameCount, Segment, Streamed, TrajectorySource, segments
+from hpcstem.potentials.verdict import Verdict, past_equations, verdict
+
+Run = Callable[[Any, Sequence[Any]], Any]
+_NOISE_THAT_MATTERS = 0.05
+"""σ²/(kT Δ) beyond which localisation noise biases a fit at lag 0 by more than a few per cent."""
+_UNRESOLVED = 0.3
+_MEMORY_OF_MOTION = 0.1
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a trajectory says about its forces.
+
+    Parameters
+    ----------
+    potential
+        The fit.
+    verdict
+        Whether it means anything.
+    motion
+        Noise, diffusion, velocity autocorrelation.
+    localisation_A
+        Standard deviation of the localisation noise per axis, given or estimated [Å].
+    """
+
+    potential: FittedPotential
+    verdict: Verdict
+    motion: Motion
+    localisation_A: float
+
+    def sentences(self) -> list[str]:
+        """Say plainly what was found and what must be kept in mind."""
+        lines = self.verdict.sentences()
+        if self.potential.relaxation > _UNRESOLVED:
+            lines.append(
+                f"the interval is {self.potential.relaxation:.2f} relaxation times: the trapezoid is biased and the "
+                "fitted stiffness scales as one over the interval; use --estimator indirect, and compare U/kT only"
+            )
+        if self.motion.remembered > _MEMORY_OF_MOTION:
+            lines.append(
+                f"velocities of successive frames correlate by {self.motion.remembered:.2f}: drift is left, or the "
+                "motion is not overdamped"
+            )
+        return lines
+
+
+def fit(run: Run, source: TrajectorySource, settings: FitSettings, checkpoint: Path | None = None) -> Study:
+    """Fit pair potentials to a trajectory.
+
+    Parameters
+    ----------
+    run
+        Runs an analysis over segments: the method `run` of an executor of `hpcstem.execution`.
+    source
+        The trajectory.
+    settings
+        How.
+    checkpoint
+        Folder for partial sums, from which the same call goes on after it was killed; None for none.
+
+    Raises
+    ------
+    StructureError
+        The trajectory or the settings cannot be used; the error says why.
+    """
+    parts = segments(source, settings.blocks, run(FrameCount(), [source]))
+    work = _Work(run, parts, settings, checkpoint)
+    motion: Motion = work.sums(MotionStatistics(settings.species), "motion").total
+    potential, localisation_A = work.potential(motion)
+    past = past_equations(potential.basis, settings.species, settings.interval_s, settings.mobility)
+    judged = verdict(work.sums(past, "past"), past, potential.coefficients)
+    return Study(potential, judged, motion, localisation_A)
+
+
+@dataclass(frozen=True)
+class _Work:
+    run: Run
+    parts: Sequence[Segment]
+    settings: FitSettings
+    checkpoint: Path | None
+
+    def sums(self, analysis: Any, name: str) -> Any:
+        """Run an analysis with checkpoints of its own."""
+        folder = None if self.checkpoint is None else self.checkpoint / name
+        streamed = Streamed(analysis, self.settings.piece, folder, self.settings.checkpoint_every_s)
+        return self.run(streamed, self.parts)
+
+    def potential(self, motion: Motion) -> tuple[FittedPotential, float]:
+        """Fit by the estimator asked for; and the localisation noise [Å]."""
+        settings = self.settings
+        if settings.estimator == "indirect":
+            localisation_A = settings.localisation_A or 0.0
+            equations = self._equations("euler", 0)
+            found = indirect_inference(
+                self.run, self.parts, equations, settings.seed, settings.steps_per_interval,
+                piece=settings.piece, localisation_A=localisation_A,
+            )  # fmt: skip
+            return found, localisation_A
+        if settings.estimator != "auto":
+            rule, lag = ("trapezoid", 1) if settings.estimator == "lag1" else (settings.estimator, 0)
+            localisation_A = settings.localisation_A or 0.0
+            return self._solved(rule, lag, localisation_A), localisation_A
+        lagged = self._solved("trapezoid", 1, settings.localisation_A or 0.0)
+        known_A = settings.localisation_A
+        localisation_A = estimated_noise_A(motion, lagged) if known_A is None else known_A
+        plain = self._solved("trapezoid", 0, localisation_A)
+        if localisation_A**2 < _NOISE_THAT_MATTERS * plain.kT * settings.interval_s:
+            return plain, localisation_A
+        return self._solved("trapezoid", 1, localisation_A), localisation_A
+
+    def _equations(self, rule: str, lag: int) -> ForceEquations:
+        settings = self.settings
+        return ForceEquations(
+            settings.make_basis(), settings.species, settings.interval_s, rule, lag, settings.mobility
+        )
+
+    def _solved(self, rule: str, lag: int, localisation_A: float) -> FittedPotential:
+        equations = self._equations(rule, lag)
+        return solve(self.sums(equations, f"{rule}-{lag}"), equations, localisation_A)
+
+
+def estimated_noise_A(motion: Motion, lagged: FittedPotential) -> float:
+    """Localisation noise per axis [Å], with what the forces of a fit at lag 1 add to the covariance taken off.
+
+    The species seen most often decides. The forces add -Δ²⟨F²⟩, which is what relaxation says.
+    """
+    species = int(np.argmax(motion.counts))
+    mobility = lagged.mobility[species]
+    # kT from the fit holds the noise as well; both unknowns follow from the two moments.
+    forces_A2 = lagged.relaxation * lagged.kT * lagged.interval * mobility
+    return float(np.sqrt(max(motion.noise_A2[species] - forces_A2, 0.0)))
