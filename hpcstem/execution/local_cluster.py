@@ -1,0 +1,97 @@
+"""A Dask cluster of processes on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hpcstem.errors import ExecutionError
+
+# The threads of a worker are its batches; libraries must not start more of their own.
+_WORKER_ENVIRONMENT = {
+    variable: "1" for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+}
+
+
+def available_cores() -> int:
+    """Number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def local_cluster(
+    n_workers: int,
+    threads_per_worker: int,
+    memory_per_worker_GB: float | None,
+    scratch: Path | None,
+    allowed_failures: int,
+) -> Iterator[Any]:
+    """Start worker processes that listen on the loopback interface only, and end them.
+
+    Parameters
+    ----------
+    n_workers
+        Number of worker processes.
+    threads_per_worker
+        Batches that one process works on at the same time.
+    memory_per_worker_GB
+        A worker that grows beyond this many GB (1e9 bytes) is started anew; None for an equal share of the
+        machine's memory.
+    scratch
+        Existing or new folder in which workers keep what does not fit into their memory; None for the system's.
+    allowed_failures
+        Deaths of workers that a task may survive.
+
+    Yields
+    ------
+    distributed.Client
+        Connected to all workers.
+
+    Raises
+    ------
+    ExecutionError
+        The scratch folder cannot be written, or the workers do not start.
+    """
+    import dask
+    from distributed import Client, LocalCluster, Security
+
+    memory = {} if memory_per_worker_GB is None else {"memory_limit": int(memory_per_worker_GB * 1e9)}
+    with tempfile.TemporaryDirectory(prefix="hpcstem-dask-", dir=_folder(scratch), ignore_cleanup_errors=True) as spill:
+        # The scheduler always serves HTTP, without a password: give it no pages.
+        with dask.config.set({"distributed.scheduler.http.routes": []}):
+            try:
+                cluster = LocalCluster(
+                    n_workers=n_workers,
+                    threads_per_worker=threads_per_worker,
+                    processes=True,
+                    host="127.0.0.1",
+                    # On a shared node every user reaches the loopback interface: TLS keeps the others out.
+                    security=Security.temporary(),
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"allowed_failures": allowed_failures, "dashboard": False},
+                    local_directory=spill,
+                    env=_WORKER_ENVIRONMENT,
+                    **memory,
+                    # Errors reach the caller as exceptions; dask's own account of them would come on top.
+                    silence_logs=logging.CRITICAL,
+                )
+            except (OSError, RuntimeError, TimeoutError) as error:
+                raise ExecutionError("Dask workers do not start", f"{type(error).__name__}: {error}") from error
+        with cluster, Client(cluster) as client:
+            yield client
+
+
+def _folder(scratch: Path | None) -> Path | None:
+    if scratch is not None:
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ExecutionError(
+                f"scratch folder {scratch}", error.strerror, "a folder that you can write to"
+            ) from error
+    return scratch
