@@ -1,0 +1,75 @@
+"""What `hpcstem doctor` asks of this package: database, queue and engines."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from hpcstem.checks import Check, Status
+from hpcstem.errors import HpcstemError
+
+MONTY_PIN = "2025.3.3"
+_WATER_GFN1_EV = -156.96750590276173
+"""GFN1-xTB energy of ASE's water molecule as tblite's own documentation states it [eV]."""
+
+
+def checks() -> list[Check]:
+    """Return one check each of the embedded database, FireWorks, GFN1-xTB, VASP and DFTB+."""
+    engines = [_program(name, program) for name, program in (("VASP", "vasp_std"), ("DFTB+", "dftb+"))]
+    return [_database(), _fireworks(), _xtb(), *engines]
+
+
+def _database() -> Check:
+    from hpcstem.simulation.database import database_status, start_database, stop_database
+
+    name = "embedded database"
+    with tempfile.TemporaryDirectory(prefix="hpcstem-") as parent:
+        folder = Path(parent) / "db"
+        try:
+            start_database(folder)
+            detail = database_status(folder).detail
+            stop_database(folder)
+        except HpcstemError as error:
+            fix = "a temporary folder (TMPDIR) on a local disk that allows Unix sockets and file locks"
+            return Check(name, Status.BROKEN, str(error), fix)
+    return Check(name, Status.OK, f"starts, answers and stops ({detail})")
+
+
+def _fireworks() -> Check:
+    fix = f"pip install 'fireworks>=2.1.3' 'monty=={MONTY_PIN}'"
+    try:
+        found, monty = version("fireworks"), version("monty")
+    except PackageNotFoundError as error:
+        return Check("FireWorks", Status.BROKEN, f"{error.name} is not installed", fix)
+    if monty != MONTY_PIN:
+        return Check("FireWorks", Status.BROKEN, f"{found} with monty {monty}: offline mode fails", fix)
+    return Check("FireWorks", Status.OK, f"{found} with monty {monty}")
+
+
+def _xtb() -> Check:
+    fix = "pip install 'tblite>=0.4'"
+    try:
+        from ase.build import molecule
+
+        from hpcstem.simulation.engines.xtb import XtbEngine, XtbForces
+        from hpcstem.simulation.settings import RelaxSettings
+
+        water = molecule("H2O")
+        energy, _ = XtbForces(water, RelaxSettings())(np.array(water.positions))
+        method = XtbEngine().method
+    except (ImportError, PackageNotFoundError, HpcstemError) as error:
+        return Check("GFN1-xTB", Status.BROKEN, str(error), fix)
+    if abs(energy - _WATER_GFN1_EV) > 1e-4:
+        return Check("GFN1-xTB", Status.BROKEN, f"water has {energy:.5f} eV, not {_WATER_GFN1_EV:.5f}", fix)
+    return Check("GFN1-xTB", Status.OK, f"{method}: water {energy:.5f} eV")
+
+
+def _program(name: str, program: str) -> Check:
+    path = shutil.which(program)
+    if path is None:
+        return Check(name, Status.ABSENT, f"no {program} on PATH", f"load the module that provides {program}")
+    return Check(name, Status.OK, path)

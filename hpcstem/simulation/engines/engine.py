@@ -1,0 +1,119 @@
+"""What a relaxation and molecular dynamics ask of an engine, and what they give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from ase import Atoms
+
+from hpcstem.simulation.settings import NVTSettings, RelaxSettings
+
+
+class ForceSource(Protocol):
+    """Energy and forces of one structure at positions that change little from call to call."""
+
+    def __call__(self, positions_A: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the energy [eV] and the forces [eV/Å], with shape (n_atoms, 3), float64.
+
+        Parameters
+        ----------
+        positions_A
+            Positions [Å], with shape (n_atoms, 3), float64.
+
+        Raises
+        ------
+        SimulationError
+            The engine found no answer.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Forget what earlier calls left to start from, so that the next answer is that of a new process."""
+        ...
+
+
+@dataclass(frozen=True)
+class RelaxOutcome:
+    """End of a relaxation.
+
+    Parameters
+    ----------
+    atoms
+        The last structure.
+    energy_eV
+        Its energy [eV].
+    max_force_eV_A
+        Largest force on a free atom [eV/Å].
+    converged
+        Whether that is below what was asked for.
+    n_steps
+        Steps made.
+    """
+
+    atoms: Atoms
+    energy_eV: float
+    max_force_eV_A: float
+    converged: bool
+    n_steps: int
+
+
+@dataclass(frozen=True)
+class NVTOutcome:
+    """End of molecular dynamics.
+
+    Parameters
+    ----------
+    atoms
+        The last structure.
+    energy_eV
+        Its potential energy [eV].
+    n_steps
+        Steps made.
+    temperature_K, temperature_std_K
+        Mean and standard deviation of the temperature over the second half of the run [K].
+    drift_eV_atom_ps
+        Slope of the conserved quantity over the run, per atom [eV/ps].
+    """
+
+    atoms: Atoms
+    energy_eV: float
+    n_steps: int
+    temperature_K: float
+    temperature_std_K: float
+    drift_eV_atom_ps: float
+
+
+class Engine(Protocol):
+    """A method of computing structures in motion.
+
+    Both calls work in a folder of their own, write checkpoints there, go on from the last whole one when called
+    again, and then give the answer of a run that was never broken off.
+    """
+
+    @property
+    def method(self) -> str:
+        """Method, program and version."""
+        ...
+
+    def relax(self, atoms: Atoms, settings: RelaxSettings, seed: np.random.SeedSequence, folder: Path) -> RelaxOutcome:
+        """Relax a structure; the path is in `relaxation.xyz`.
+
+        Raises
+        ------
+        SimulationError
+            The engine fails, or the folder holds another run.
+        """
+        ...
+
+    def nvt(self, atoms: Atoms, settings: NVTSettings, seed: np.random.SeedSequence, folder: Path) -> NVTOutcome:
+        """Run molecular dynamics; frames are in `trajectory.xyz`, energies in `energies.csv`.
+
+        Raises
+        ------
+        SimulationError
+            The engine fails, or the folder holds another run.
+        """
+        ...

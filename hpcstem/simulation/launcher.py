@@ -1,0 +1,206 @@
+"""Run the queue on this host with several worker processes until nothing is left to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from hpcstem.errors import SimulationError
+from hpcstem.simulation.jobs import job_folder
+from hpcstem.simulation.launchpad import JobLaunchPad
+from hpcstem.simulation.owner import Owner
+from hpcstem.simulation.queue import ACTIVE_STATES, QueueStatus, queue_counts, queue_status
+from hpcstem.simulation.recovery import mend_workflows, owner_document, recover_lost_runs
+
+_POLL_S, _RECOVER_EVERY_S, _KILL_AFTER_S = 0.5, 3.0, 10.0
+_MAX_DEATHS_PER_JOB, _MAX_DEATHS_IDLE = 3, 5
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+def launch(
+    launchpad: JobLaunchPad,
+    run_directory: Path,
+    workers: int = 2,
+    heartbeat_s: float = 15.0,
+    lost_after_s: float = 300.0,
+    progress: Callable[[Mapping[str, int]], None] | None = None,
+) -> QueueStatus:
+    """Run jobs until none is ready or running; then return the queue.
+
+    Whatever was killed before, a launcher, a worker or the database: jobs go on from their last checkpoint, and
+    outcomes that were on disk already are taken from there.
+
+    Parameters
+    ----------
+    launchpad
+        The queue.
+    run_directory
+        Folder of the campaign; jobs work in `jobs/<key>`.
+    workers
+        Worker processes on this host, one thread each.
+    heartbeat_s
+        Seconds between two signs of life of a worker [s].
+    lost_after_s
+        Silence after which a worker of another host counts as dead [s].
+    progress
+        Called about twice a second with the number of jobs in each state.
+
+    Raises
+    ------
+    SimulationError
+        A number is not allowed, or workers die again and again without having a job.
+    DatabaseError
+        The database is lost and does not come back.
+    """
+    _check_numbers(workers, heartbeat_s, lost_after_s)
+    run_directory = Path(run_directory).resolve()
+    (run_directory / "workers").mkdir(parents=True, exist_ok=True)
+    recover = _Recovery(launchpad, run_directory, lost_after_s)
+    recover.everything()
+    crew: list[_Worker] = []
+    try:
+        while True:
+            counts = queue_counts(launchpad)
+            if progress is not None:
+                progress(counts)
+            ended = [worker for worker in crew if worker.process.poll() is not None]
+            crew = [worker for worker in crew if worker not in ended]
+            for worker in ended:
+                recover.after_death(worker)
+            recover.now_and_then(counts)
+            if any(counts.get(state) for state in ACTIVE_STATES):
+                busy = {worker.number for worker in crew}
+                for number in sorted(set(range(workers)) - busy):
+                    crew.append(_start(number, launchpad, run_directory, heartbeat_s))
+            elif not crew:
+                return queue_status(launchpad)
+            time.sleep(_POLL_S)
+    finally:
+        for worker in crew:
+            worker.end()
+
+
+def _check_numbers(workers: int, heartbeat_s: float, lost_after_s: float) -> None:
+    if workers < 1:
+        raise SimulationError("workers", workers, "at least 1")
+    if not 0 < heartbeat_s * 3 <= lost_after_s:
+        raise SimulationError("heartbeat_s and lost_after_s", f"{heartbeat_s}, {lost_after_s}", "a ratio of 3 or more")
+
+
+@dataclass(frozen=True)
+class _Worker:
+    number: int
+    process: subprocess.Popen[bytes]
+    owner: Owner
+    log: Path
+
+    def end(self) -> None:
+        """Close its standard input, on which it ends at once."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        try:
+            self.process.wait(_KILL_AFTER_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    @property
+    def last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return lines[-1] if lines else "nothing"
+
+
+@dataclass
+class _Recovery:
+    """Gives back what dead workers held, and gives up on jobs that kill their workers.
+
+    Deaths are counted per job and checkpoint: a job that gets further each time is not to blame.
+    """
+
+    launchpad: JobLaunchPad
+    run_directory: Path
+    lost_after_s: float
+    deaths: Counter[tuple[int, int]] = field(default_factory=Counter)
+    deaths_idle: int = 0
+    n_completed: int = 0
+    last: float = field(default_factory=time.monotonic)
+
+    def everything(self) -> None:
+        def both() -> None:
+            mend_workflows(self.launchpad)
+            recover_lost_runs(self.launchpad, self.lost_after_s)
+
+        self.launchpad.patiently(both)
+        self.last = time.monotonic()
+
+    def now_and_then(self, counts: Mapping[str, int]) -> None:
+        """Look for workers of other launchers that have died or gone silent, and whether the work goes on."""
+        if counts.get("COMPLETED", 0) > self.n_completed:
+            self.n_completed, self.deaths_idle = counts["COMPLETED"], 0
+        if time.monotonic() - self.last > _RECOVER_EVERY_S:
+            self.everything()
+
+    def after_death(self, worker: _Worker) -> None:
+        code = worker.process.returncode
+        if code == 0:
+            self.deaths_idle = 0
+            return
+        held = self.launchpad.patiently(lambda: self._held_by(worker.owner))
+        self.everything()
+        self.deaths.update(held)
+        self.deaths_idle = 0 if held else self.deaths_idle + 1
+        for job in held:
+            if self.deaths[job] >= _MAX_DEATHS_PER_JOB:
+                how = f"signal {-code}" if code < 0 else f"status {code}"
+                reason = f"its worker ended {_MAX_DEATHS_PER_JOB} times, last by {how}: {worker.last_words}"
+                self.launchpad.patiently(partial(self.launchpad.fizzle, job[0], reason))
+        if self.deaths_idle >= _MAX_DEATHS_IDLE:
+            raise SimulationError("workers end without a job", worker.last_words, f"see {worker.log}")
+
+    def _held_by(self, owner: Owner) -> list[tuple[int, int]]:
+        """Return the number of each job that a worker holds, and the time of its last checkpoint [ns]."""
+        running = self.launchpad.launches.find({"state": "RUNNING"}, {"fw_id": 1, "fworker": 1})
+        numbers = [launch["fw_id"] for launch in running if owner_document(launch) == owner.to_document()]
+        jobs = self.launchpad.fireworks.find({"fw_id": {"$in": numbers}}, {"fw_id": 1, "spec.key": 1})
+        held = []
+        for job in jobs:
+            checkpoints = job_folder(self.run_directory, job["spec"]["key"]).glob("*.npz")
+            held.append((job["fw_id"], max((path.stat().st_mtime_ns for path in checkpoints), default=0)))
+        return held
+
+
+def _start(number: int, launchpad: JobLaunchPad, run_directory: Path, heartbeat_s: float) -> _Worker:
+    folder = run_directory / "workers" / f"{socket.gethostname()}-{number}"
+    folder.mkdir(exist_ok=True)
+    log = folder / "worker.log"
+    with open(log, "ab") as handle:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hpcstem.simulation.worker"],
+            stdin=subprocess.PIPE,
+            stdout=handle,
+            stderr=handle,
+            cwd=folder,
+            env=os.environ | _ONE_THREAD,
+            # Out of reach of the terminal's Ctrl-C, which FireWorks would take for a failure of the job.
+            start_new_session=True,
+        )
+    # The address may hold a password: through the pipe, not on the command line that everyone can read.
+    config = {"address": launchpad.address, "run_directory": str(run_directory), "heartbeat_s": heartbeat_s}
+    if process.stdin is None:
+        raise SimulationError("a worker", "no standard input", "a pipe")
+    try:
+        process.stdin.write(json.dumps(config).encode() + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        # It has died already; the caller finds that out by its status.
+        pass
+    return _Worker(number, process, Owner.of(process.pid), log)

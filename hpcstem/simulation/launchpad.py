@@ -1,0 +1,162 @@
+"""The FireWorks launchpad of a campaign: on an embedded database folder, or on any MongoDB by its URI."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fireworks
+from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure
+from pymongo.uri_parser import parse_uri
+
+from hpcstem.errors import DatabaseError, SimulationError
+from hpcstem.simulation.allowed import check_spec, restrict_loading
+from hpcstem.simulation.database import start_database
+from hpcstem.simulation.lock import OwnedLock
+from hpcstem.simulation.owner import Owner
+
+Value = TypeVar("Value")
+DEFAULT_DATABASE = "hpcstem"
+_PATIENCE_S, _RETRY_S = 60.0, 1.0
+# An embedded server that does not answer within a second has ended, and is started again.
+_EMBEDDED_SELECTION_MS, _REMOTE_SELECTION_MS, _SOCKET_TIMEOUT_MS = 1000, 5000, 120_000
+
+
+class JobLaunchPad(fireworks.LaunchPad):
+    """A launchpad that names the owner of each claim, outlives a restart of its database, and trusts no job.
+
+    Parameters
+    ----------
+    address
+        Folder of an embedded database, which is started if need be, or a `mongodb://` or `mongodb+srv://` URI
+        with user, password and TLS options in it.
+
+    Raises
+    ------
+    DatabaseError
+        The database cannot be started or reached, or refuses the user.
+    """
+
+    def __init__(self, address: str | Path) -> None:
+        restrict_loading()
+        self.address = str(address)
+        self.owner = Owner.current()
+        self.folder = None if self.address.startswith(("mongodb://", "mongodb+srv://")) else Path(address)
+        uri = start_database(self.folder) if self.folder else self.address
+        options = {
+            "serverSelectionTimeoutMS": _EMBEDDED_SELECTION_MS if self.folder else _REMOTE_SELECTION_MS,
+            "socketTimeoutMS": _SOCKET_TIMEOUT_MS,
+        }
+        try:
+            name = parse_uri(uri, validate=True).get("database") or DEFAULT_DATABASE
+            super().__init__(host=uri, name=name, uri_mode=True, strm_lvl="ERROR", mongoclient_kwargs=options)
+            self._prepare()
+        except (ConnectionFailure, OperationFailure, ConfigurationError, InvalidURI) as error:
+            # The address may hold a password, so the message must not.
+            message = str(error).split(", full error", 1)[0]
+            raise DatabaseError("cannot use the job database", message, "its folder or its URI") from error
+
+    def patiently(self, call: Callable[[], Value]) -> Value:
+        """Return `call()`; where the connection is lost start the database again, or wait, and repeat it.
+
+        Only for calls that do no harm when they are done twice.
+
+        Raises
+        ------
+        DatabaseError
+            The database did not come back within a minute.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return call()
+            except ConnectionFailure as error:
+                if time.monotonic() > deadline:
+                    raise DatabaseError("the job database", "no answer for 60 s") from error
+                if self.folder:
+                    start_database(self.folder)
+                else:
+                    time.sleep(_RETRY_S)
+
+    def complete_launch(self, launch_id: int, action: Any = None, state: str = "COMPLETED") -> Any:
+        """Mark a launch as ended and refresh its workflow."""
+        return self.patiently(lambda: super(JobLaunchPad, self).complete_launch(launch_id, action, state))
+
+    def ping_launch(self, launch_id: int, ptime: Any = None, checkpoint: Any = None) -> None:
+        """Show that a launch is alive; a beat that the database misses is not repeated."""
+        try:
+            super().ping_launch(launch_id, ptime, checkpoint)
+        except ConnectionFailure:
+            return
+
+    def workflow_lock(self, fw_id: int) -> OwnedLock:
+        """Return the lock of the workflow that holds a firework."""
+        return OwnedLock(self.workflows, {"nodes": fw_id}, self.owner)
+
+    def adding_lock(self) -> OwnedLock:
+        """Return the lock that whoever adds jobs holds."""
+        return OwnedLock(self.db.locks, {"_id": "adding"}, self.owner)
+
+    def requeue(self, fw_id: int) -> None:
+        """Let a firework run again; its launches so far are archived."""
+        with self.workflow_lock(fw_id):
+            workflow = self.get_wf_by_fw_id_lzyfw(fw_id)
+            self._update_wf(workflow, workflow.rerun_fw(fw_id))
+
+    def fizzle(self, fw_id: int, reason: str) -> None:
+        """Mark a firework that cannot be run as failed, without building anything from its document."""
+        details = {"_message": reason, "_stacktrace": reason}
+        change = {"state": "FIZZLED", "updated_on": _now(), "spec._exception_details": details}
+        self.fireworks.update_one({"fw_id": fw_id}, {"$set": change, "$unset": {"owner": ""}})
+        states = {"state": "FIZZLED", f"fw_states.{fw_id}": "FIZZLED"}
+        self.workflows.update_one({"nodes": fw_id}, {"$set": states})
+
+    def _refresh_wf(self, fw_id: int) -> None:
+        with self.workflow_lock(fw_id):
+            workflow = self.get_wf_by_fw_id_lzyfw(fw_id)
+            self._update_wf(workflow, workflow.refresh(fw_id))
+
+    def _get_a_fw_to_run(self, query: Any = None, fw_id: int | None = None, checkout: bool = True) -> Any:
+        if not checkout:
+            return super()._get_a_fw_to_run(query, fw_id, checkout)
+        wanted = dict(query or {}) | {"state": "READY"} | ({"fw_id": fw_id} if fw_id else {})
+        order = [("spec._priority", -1), ("fw_id", 1)]
+        while True:
+            claim = {"state": "RESERVED", "updated_on": _now(), "owner": self.owner.to_document()}
+            claimed = self.fireworks.find_one_and_update(wanted, {"$set": claim}, sort=order)
+            if claimed is None:
+                return None
+            try:
+                check_spec(claimed["spec"])
+                return self.get_fw_by_id(claimed["fw_id"])
+            except SimulationError as error:
+                self.fizzle(claimed["fw_id"], f"{type(error).__name__}: {error}")
+
+    def _prepare(self) -> None:
+        """Make the counters and indexes of an empty database; harmless on one in use."""
+        if self.fw_id_assigner.find_one({}) is None:
+            first = {"next_fw_id": 1, "next_launch_id": 1}
+            self.fw_id_assigner.update_one({"_id": -1}, {"$setOnInsert": first}, upsert=True)
+        if self.db.locks.find_one({"_id": "adding"}) is None:
+            self.tuneup()
+            self.fireworks.create_index("spec.key")
+            self.db.results.create_index("key", unique=True)
+            self.db.locks.update_one({"_id": "adding"}, {"$setOnInsert": {"purpose": "add"}}, upsert=True)
+
+
+def open_launchpad(address: str | Path) -> JobLaunchPad:
+    """Return the launchpad at `address`: the folder of an embedded database, or a MongoDB URI.
+
+    Raises
+    ------
+    DatabaseError
+        The database cannot be started or reached, or refuses the user.
+    """
+    return JobLaunchPad(address)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

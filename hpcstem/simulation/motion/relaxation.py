@@ -1,0 +1,118 @@
+"""Relaxation by L-BFGS that goes on from its last checkpoint as if it had never stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from hpcstem.errors import SimulationError
+from hpcstem.simulation.engines.engine import ForceSource, RelaxOutcome
+from hpcstem.simulation.motion.checkpoint import read_checkpoint, write_checkpoint
+from hpcstem.simulation.motion.growing import GrowingFile
+from hpcstem.simulation.motion.lbfgs import LBFGS
+from hpcstem.simulation.motion.runs import free_atoms, identity, same_run
+from hpcstem.simulation.settings import RelaxSettings
+from hpcstem.simulation.structures import to_xyz
+
+CHECKPOINT, TRAJECTORY = "relaxation.npz", "relaxation.xyz"
+
+
+@dataclass(frozen=True)
+class _State:
+    n_steps: int
+    positions: np.ndarray
+    energy: float
+    forces: np.ndarray
+    history: LBFGS
+
+
+def run_relaxation(
+    atoms: Atoms, settings: RelaxSettings, source: ForceSource, seed: np.random.SeedSequence, folder: Path
+) -> RelaxOutcome:
+    """Relax a structure in `folder`; every structure of the path goes to `relaxation.xyz`.
+
+    Parameters
+    ----------
+    atoms
+        The structure to start from.
+    settings
+        Force to reach, fixed atoms, checkpoints.
+    source
+        Energies and forces.
+    seed
+        Random stream of the first displacement.
+    folder
+        Folder of this run alone.
+
+    Raises
+    ------
+    SimulationError
+        The engine fails, a fixed atom is not there, or the folder holds another run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = free_atoms(atoms, settings)
+    run = identity(atoms, settings, seed)
+    state, length = _load(folder / CHECKPOINT, run)
+    with GrowingFile(folder / TRAJECTORY, length) as trajectory:
+        if state is None:
+            rattle = np.random.default_rng(seed).normal(0, settings.rattle_A, (len(atoms), 3))
+            positions = atoms.positions + rattle * free
+            state = _State(0, positions, *_free_forces(source, positions, free), LBFGS.start(len(atoms)))
+            trajectory.append(_frame(atoms, state))
+        while _max_force(state) >= settings.fmax_eV_A and state.n_steps < settings.max_steps:
+            state = _step(state, source, free)
+            trajectory.append(_frame(atoms, state))
+            if state.n_steps % settings.checkpoint_steps == 0:
+                _save(folder / CHECKPOINT, run, state, trajectory.mark())
+                # A run that is resumed here has no wave function to start from: neither may this one.
+                source.forget()
+        trajectory.mark()
+    final = atoms.copy()
+    final.positions = state.positions
+    largest = _max_force(state)
+    return RelaxOutcome(final, state.energy, largest, largest < settings.fmax_eV_A, state.n_steps)
+
+
+def _step(state: _State, source: ForceSource, free: np.ndarray) -> _State:
+    move = state.history.move(state.forces)
+    positions = state.positions + move
+    energy, forces = _free_forces(source, positions, free)
+    history = state.history.updated(move, state.forces, forces)
+    return replace(state, n_steps=state.n_steps + 1, positions=positions, energy=energy, forces=forces, history=history)
+
+
+def _free_forces(source: ForceSource, positions: np.ndarray, free: np.ndarray) -> tuple[float, np.ndarray]:
+    energy, forces = source(positions)
+    if not (np.isfinite(energy) and np.isfinite(forces).all()):
+        raise SimulationError("energy or forces", "not finite", "a sound starting structure")
+    return energy, forces * free
+
+
+def _max_force(state: _State) -> float:
+    return float(np.sqrt((state.forces**2).sum(axis=1)).max())
+
+
+def _frame(atoms: Atoms, state: _State) -> str:
+    frame = atoms.copy()
+    frame.positions = state.positions
+    return to_xyz(frame, state.forces, step=state.n_steps, energy=state.energy)
+
+
+def _save(path: Path, run: str, state: _State, length: int) -> None:
+    arrays = {"positions": state.positions, "forces": state.forces, "moves": state.history.moves}
+    scalars = {"run": run, "n_steps": state.n_steps, "energy": state.energy, "length": length}
+    history = {"force_changes": state.history.force_changes}
+    write_checkpoint(path, arrays | history | {name: np.array(value) for name, value in scalars.items()})
+
+
+def _load(path: Path, run: str) -> tuple[_State | None, int]:
+    saved = read_checkpoint(path)
+    if saved is None:
+        return None, 0
+    same_run(path, saved, run)
+    history = LBFGS(saved["moves"], saved["force_changes"])
+    state = _State(int(saved["n_steps"]), saved["positions"], float(saved["energy"]), saved["forces"], history)
+    return state, int(saved["length"])

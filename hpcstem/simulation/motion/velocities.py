@@ -1,0 +1,57 @@
+"""First velocities of molecular dynamics, and how many degrees of freedom they have."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms, units
+
+
+def maxwell_boltzmann(
+    atoms: Atoms, free: np.ndarray, temperature_K: float, seed: np.random.SeedSequence
+) -> tuple[np.ndarray, int]:
+    """Return random velocities at exactly `temperature_K`, and their number of degrees of freedom.
+
+    Where no atom is fixed the total momentum is zero, and without periodic boundaries the angular momentum too;
+    the equations of motion keep both at zero, so they do not count as degrees of freedom.
+
+    Parameters
+    ----------
+    atoms
+        The structure.
+    free
+        True for each atom that moves, with shape (n_atoms, 1), bool.
+    temperature_K
+        Temperature [K].
+    seed
+        Random stream.
+
+    Returns
+    -------
+    velocities
+        Velocities in ASE's unit Å·sqrt(eV/u), with shape (n_atoms, 3), float64.
+    n_degrees
+        Number of degrees of freedom.
+    """
+    masses = atoms.get_masses()[:, None]
+    kT = units.kB * temperature_K
+    velocities = np.random.default_rng(seed).standard_normal((len(atoms), 3)) * np.sqrt(kT / masses) * free
+    n_degrees = 3 * int(free.sum())
+    if free.all():
+        velocities -= (masses * velocities).sum(axis=0) / masses.sum()
+        n_degrees -= 3
+        if not atoms.pbc.any():
+            velocities, n_rotations = _without_rotation(atoms.positions, masses, velocities)
+            n_degrees -= n_rotations
+    if n_degrees > 0:
+        velocities *= np.sqrt(n_degrees * kT / (masses * velocities**2).sum())
+    return velocities, n_degrees
+
+
+def _without_rotation(positions: np.ndarray, masses: np.ndarray, velocities: np.ndarray) -> tuple[np.ndarray, int]:
+    arms = positions - (masses * positions).sum(axis=0) / masses.sum()
+    momentum = (masses * np.cross(arms, velocities)).sum(axis=0)
+    inertia = (masses * (arms**2).sum(axis=1, keepdims=True)).sum() * np.eye(3) - (masses * arms).T @ arms
+    # A linear molecule has two rotations, an atom none; the pseudo-inverse leaves the others alone.
+    n_rotations = int(np.linalg.matrix_rank(inertia, tol=1e-6, hermitian=True))
+    spin = np.linalg.pinv(inertia, rcond=1e-9, hermitian=True) @ momentum
+    return velocities - np.cross(spin, arms), n_rotations

@@ -1,0 +1,109 @@
+"""Settings of relaxations and molecular dynamics, checked once, plain JSON in a job's document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from hpcstem.errors import ConfigError
+
+AtomIndex = Annotated[int, Field(ge=0)]
+
+
+class EngineSettings(BaseModel):
+    """What both kinds of job say about forces and constraints.
+
+    Parameters
+    ----------
+    engine
+        Name of the engine, a key of `hpcstem.simulation.engines.ENGINES`.
+    charge
+        Total charge [e].
+    electronic_temperature_K
+        Temperature of the Fermi filling [K].
+    fixed
+        Indices of atoms that do not move.
+    checkpoint_steps
+        Steps between two checkpoints.
+    seed
+        Seed of the random streams.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    engine: str = "gfn1-xtb"
+    charge: int = 0
+    electronic_temperature_K: PositiveFloat = 300.0
+    fixed: tuple[AtomIndex, ...] = ()
+    checkpoint_steps: PositiveInt = 50
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @classmethod
+    def parse(cls, document: Any) -> Self:
+        """Return settings from plain JSON values.
+
+        Raises
+        ------
+        ConfigError
+            A key is unknown or a value is not allowed.
+        """
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"])) or "settings"
+            raise ConfigError(f"{cls.__name__}: {name}", first.get("input"), first["msg"]) from error
+
+    def to_document(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return self.model_dump(mode="json")
+
+
+class RelaxSettings(EngineSettings):
+    """Settings of a relaxation.
+
+    Parameters
+    ----------
+    fmax_eV_A
+        Largest force on an atom at which the structure counts as relaxed [eV/Å].
+    max_steps
+        Steps after which it gives up.
+    rattle_A
+        Standard deviation of a random displacement of the free atoms before the first step [Å]. A decoded sheet is
+        flat, and by symmetry no force would ever lift an atom out of its plane.
+    """
+
+    fmax_eV_A: PositiveFloat = 0.01
+    max_steps: PositiveInt = 1000
+    rattle_A: Annotated[float, Field(ge=0)] = 0.02
+
+
+class NVTSettings(EngineSettings):
+    """Settings of molecular dynamics at constant volume and temperature.
+
+    Parameters
+    ----------
+    temperature_K
+        Temperature of the thermostat and of the first velocities [K].
+    timestep_fs
+        Time step [fs]; 1 fs is coarse for C-H bonds.
+    n_steps
+        Number of steps.
+    thermostat_time_fs
+        Time constant of the Nosé–Hoover chain [fs].
+    trajectory_steps
+        Steps between two frames of the trajectory.
+    """
+
+    temperature_K: PositiveFloat
+    timestep_fs: PositiveFloat = 0.5
+    n_steps: PositiveInt = 2000
+    thermostat_time_fs: PositiveFloat = 50.0
+    trajectory_steps: PositiveInt = 10
+
+    @model_validator(mode="after")
+    def _thermostat_is_slower_than_the_step(self) -> Self:
+        if self.thermostat_time_fs < 5 * self.timestep_fs:
+            raise ValueError(f"thermostat_time_fs of at least 5 time steps, {5 * self.timestep_fs} fs")
+        return self
