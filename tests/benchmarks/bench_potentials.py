@@ -1,0 +1,362 @@
+"""Speed and accuracy of the potentials, with peers in the same run: `python bench_potentials.py [SECTION …]`.
+
+Sections: rdf equations link toy noise indirect bands ranks memory sfi. Peers that are not installed are left out,
+with a line that says so. Times are CPU seconds of one thread, the least of several runs; only ratios within one
+run mean anything.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+TESTS = Path(__file__).parents[1] / "potentials"
+sys.path.insert(0, str(TESTS))
+
+
+def say(section, **values):
+    print(json.dumps({"section": section, **values}, default=float), flush=True)
+
+
+def least_s(function, repeats=20):
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def peer(section, name):
+    found = importlib.util.find_spec(name) is not None
+    if not found:
+        say(section, peer=name, left_out="not installed")
+    return found
+
+
+def graphene(n_A=72.4, seed=7):
+    from known_sheets import honeycomb_A
+
+    positions_A = honeycomb_A(n_A, 0.05, np.random.default_rng(seed))
+    positions_A = positions_A[np.lexsort((positions_A[:, 0], np.round(positions_A[:, 1])))]
+    return positions_A, (np.random.default_rng(8).random(len(positions_A)) < 0.01).astype(int)
+
+
+def bench_rdf():
+    for size_A in (72.4, 510.0):
+        bench_rdf_of(size_A)
+
+
+def bench_rdf_of(size_A):
+    from scipy.spatial import cKDTree
+
+    from hpcstem.potentials import pair_histogram
+
+    positions_A, species = graphene(size_A)
+    n_bins, cutoff_A, repeats = 400, 8.0, 20 if size_A < 100 else 5
+    points = np.column_stack([positions_A, np.zeros(len(positions_A))])
+    box_A = np.ptp(points, axis=0) + 50.0
+    times_s = {"hpcstem": least_s(lambda: pair_histogram(positions_A, species, 2, cutoff_A, n_bins), repeats)}
+    times_s["scipy"] = least_s(lambda: cKDTree(positions_A).query_pairs(cutoff_A, output_type="ndarray"), repeats)
+    if peer("rdf", "vesin"):
+        import vesin
+
+        listed = vesin.NeighborList(cutoff=cutoff_A, full_list=False)
+        settings = {"points": points, "box": np.zeros((3, 3)), "periodic": False, "quantities": "d"}
+        times_s["vesin"] = least_s(lambda: listed.compute(**settings), repeats)
+    if peer("rdf", "freud"):
+        import freud
+
+        freud.parallel.set_num_threads(1)
+        box = freud.box.Box(box_A[0], box_A[1], is2D=True)
+        centred = (points - points.mean(axis=0)).astype(np.float32)
+        counter = freud.density.RDF(bins=n_bins, r_max=cutoff_A)
+        times_s["freud"] = least_s(lambda: counter.compute((box, centred), reset=True), repeats)
+    if peer("rdf", "matscipy"):
+        from matscipy.neighbours import neighbour_list
+
+        cell = np.diag(box_A)
+        times_s["matscipy"] = least_s(
+            lambda: neighbour_list("d", positions=points, cell=cell, pbc=[0, 0, 0], cutoff=cutoff_A), repeats
+        )
+    if peer("rdf", "MDAnalysis"):
+        from MDAnalysis.lib.distances import self_capped_distance
+
+        single = points.astype(np.float32)
+        times_s["MDAnalysis"] = least_s(lambda: self_capped_distance(single, cutoff_A, method="nsgrid"), repeats)
+    ours = times_s.pop("hpcstem")
+    say("rdf", atoms=len(positions_A), ms=1e3 * ours, times_slower={k: t / ours for k, t in times_s.items()})
+
+
+def bench_equations():
+    from hpcstem.potentials.bases import GaussianBasis, SplineBasis
+    from hpcstem.potentials.equations import ForceEquations
+    from hpcstem.potentials.trajectory import Trajectory
+
+    positions_A, species = graphene()
+    rng = np.random.default_rng(1)
+    frames_A = positions_A + 0.03 * rng.standard_normal((41, *positions_A.shape))
+    trajectory = Trajectory.from_arrays(frames_A, species, ("C", "Si"))
+    for basis in (SplineBasis(1.0, 8.0, 32), GaussianBasis(1.0, 8.0, 32)):
+        for rule, lag in (("euler", 0), ("trapezoid", 0), ("trapezoid", 1)):
+            equations = ForceEquations(basis, ("C", "Si"), 1.0, rule, lag)
+            ms = 1e3 * least_s(lambda e=equations: e.process(trajectory), 7) / 40
+            pairs = equations.process(trajectory[:3]).distances.sum() / equations.process(trajectory[:3]).n_intervals
+            say("equations", basis=basis.name, rule=rule, lag=lag, atoms=len(positions_A), pairs=pairs, ms_per_frame=ms)
+
+
+def bench_link():
+    from known_sheets import atom_table
+
+    from hpcstem.structure.linking import link
+
+    rng = np.random.default_rng(3)
+    positions_A, _ = graphene()
+    frames_A = []
+    for _ in range(30):
+        positions_A = positions_A + 0.1 / np.sqrt(2) * rng.standard_normal(positions_A.shape)
+        frames_A.append(positions_A[rng.random(len(positions_A)) > 0.02])
+    table = atom_table(frames_A)
+    ms = 1e3 * least_s(lambda: link(table, 0.5), 3) / 30
+    values = {"atoms": len(positions_A), "ms_per_frame": ms}
+    if peer("link", "trackpy"):
+        import pandas
+        import trackpy
+
+        trackpy.quiet()
+        frame = pandas.DataFrame({"x": table.x_A, "y": table.y_A, "frame": table.frame})
+        values["trackpy_times_slower"] = 1e3 * least_s(lambda: trackpy.link(frame, 0.5, memory=1), 1) / 30 / ms
+    say("link", **values)
+
+
+def errors(potential, distances=None):
+    from known_motion import TOY, error_of
+
+    wells = [potential.well(k) for k in range(3)]
+    return {
+        "dU": [error_of(potential, k, distances) for k in range(3)],
+        "depth": [None if w is None else w[1] / e for w, e in zip(wells, TOY.epsilon, strict=True)],
+        "r_min_error_A": [
+            None if w is None else w[0] - p.minimum_A for w, p in zip(wells, TOY.potentials, strict=True)
+        ],
+        "kT": potential.kT,
+    }
+
+
+def fitted(trajectory, interval, rule="trapezoid", lag=0, noise_A=0.0, basis=None):
+    from known_motion import BASIS, MOBILITY, SYMBOLS, run
+
+    from hpcstem.potentials.equations import ForceEquations
+    from hpcstem.potentials.fitted import solve
+
+    equations = ForceEquations(basis or BASIS, SYMBOLS, interval, rule, lag, MOBILITY)
+    return solve(run(equations, trajectory), equations, noise_A)
+
+
+def summarised(section, draws, **values):
+    """Root mean square of dU, and the median of the rest, over draws."""
+    dU = np.sqrt(np.mean(np.square([draw["dU"] for draw in draws]), axis=0))
+    depth = np.median(np.array([draw["depth"] for draw in draws], float), axis=0)
+    r_min = np.sqrt(np.mean(np.square(np.array([draw["r_min_error_A"] for draw in draws], float)), axis=0))
+    within = np.mean(np.array([draw["dU"] for draw in draws]) <= [0.03, 0.03, 0.06], axis=0)
+    kT = np.mean([draw["kT"] for draw in draws])
+    say(section, draws=len(draws), dU_rms=list(dU), depth_median=list(depth), r_min_rms_A=list(r_min),
+        share_within_target=list(within), kT=kT, **values)  # fmt: skip
+
+
+def bench_toy():
+    from known_motion import toy_trajectory
+
+    from hpcstem.potentials.bases import GaussianBasis
+
+    long = toy_trajectory(6400, 1e-3, key=1)
+    parts = [long[k * 800 : (k + 1) * 800] for k in range(8)]
+    summarised("toy", [errors(fitted(p, 1e-3)) for p in parts], frames=800, interval=1e-3, rule="trapezoid")
+    summarised("toy", [errors(fitted(p, 1e-3, "euler")) for p in parts], frames=800, interval=1e-3, rule="euler")
+    gaussians = GaussianBasis(1.05, 4.5, 32)
+    draws = [errors(fitted(p, 1e-3, basis=gaussians)) for p in parts]
+    summarised("toy", draws, frames=800, interval=1e-3, rule="trapezoid", basis="gaussians")
+    say("toy", frames=6400, interval=1e-3, rule="trapezoid", **errors(fitted(long, 1e-3)))
+    coarse = toy_trajectory(400, 0.01, key=1)
+    for rule in ("euler", "trapezoid", "simpson"):
+        say("toy", frames=400, interval=0.01, rule=rule, **errors(fitted(coarse, 0.01, rule)))
+
+
+def bench_noise():
+    from known_motion import toy_trajectory, with_noise
+
+    clean = toy_trajectory(3200, 2e-3, key=1)
+    for n_frames in (400, 3200):
+        parts = [clean[k : k + n_frames] for k in range(0, 3200, n_frames)]
+        for rule, lag in (("euler", 0), ("trapezoid", 1), ("simpson", 1)):
+            draws = []
+            for k, part in enumerate(parts):
+                noisy = fitted(with_noise(part, 0.05, k), 2e-3, rule, lag, 0.05)
+                draws.append(errors(noisy, fitted(part, 2e-3).distances))
+            summarised("noise", draws, frames=n_frames, interval=2e-3, sigma_A=0.05, rule=rule, lag=lag)
+
+
+def bench_indirect():
+    from known_motion import BASIS, MOBILITY, SYMBOLS, toy_trajectory
+
+    from hpcstem.execution import SerialExecutor
+    from hpcstem.potentials.equations import ForceEquations
+    from hpcstem.potentials.indirect import indirect_inference
+    from hpcstem.potentials.streaming import InMemory, segments
+
+    trajectory = toy_trajectory(600, 0.02, key=1)
+    equations = ForceEquations(BASIS, SYMBOLS, 0.02, mobility=MOBILITY)
+    for n_frames in (100, 600):
+        draws = []
+        for first in range(0, 600, n_frames):
+            if n_frames == 100 and first >= 300:
+                break
+            part = trajectory[first : first + n_frames]
+            start = time.process_time()
+            with SerialExecutor() as executor:
+                draws.append(errors(indirect_inference(executor.run, segments(InMemory(part), 16), equations, 1)))
+            cpu_s = time.process_time() - start
+        summarised("indirect", draws, frames=n_frames, interval=0.02, cpu_s=cpu_s)
+        plain = [errors(fitted(trajectory[:n_frames], 0.02, rule)) for rule in ("euler", "trapezoid", "simpson")]
+        say(
+            "indirect",
+            frames=n_frames,
+            without={r: e["depth"] for r, e in zip(("euler", "trapezoid", "simpson"), plain, strict=True)},
+        )
+
+
+def bench_bands():
+    """Coverage of 95 % bands over 32 independent stretches of the toy, not over redrawn noise."""
+    from known_motion import BASIS, TOY, toy_trajectory
+
+    long = toy_trajectory(6400, 1e-3, key=1)
+    r_A = np.linspace(1.2, 4.3, 80)
+    for n_frames in (200, 800):
+        inside = []
+        for first in range(0, 6400, n_frames):
+            found = fitted(long[first : first + n_frames], 1e-3)
+            for k, truth in enumerate(TOY.potentials):
+                seen = found.sampled(k, r_A)
+                error = np.abs(found.energy(k, r_A) - truth.potential(r_A))
+                for jackknife in (False, True):
+                    covered = error < 1.96 * found.deviation(k, r_A, jackknife)
+                    inside.append((k, jackknife, covered[seen].mean()))
+        coverage = {
+            f"{'jackknife' if j else 'posterior'} {k}": np.mean([c for a, b, c in inside if (a, b) == (k, j)])
+            for k in range(3)
+            for j in (False, True)
+        }
+        say("bands", frames=n_frames, draws=6400 // n_frames, functions=BASIS.n_functions, coverage=coverage)
+
+
+def bench_ranks():
+    """Weak scaling, and how much of the loss is the machine: the same work in processes that do not talk."""
+    from hpcstem.execution import mpiexec_command
+
+    job = str(Path(__file__).with_name("rank_work.py"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def together(command):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return max(float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("seconds"))
+
+    for attempt in range(3):
+        alone = together([*mpiexec_command(1), sys.executable, job, "40"])
+        apart = [
+            subprocess.Popen(
+                [*mpiexec_command(1), sys.executable, job, "40"], env=environment, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(2)
+        ]
+        silent = max(float(p.communicate()[0].split()[1]) for p in apart)
+        ranks = together([*mpiexec_command(2), sys.executable, job, "80"])
+        say("ranks", attempt=attempt, one_s=alone, two_apart_s=silent, two_ranks_s=ranks, raw_efficiency=alone / ranks,
+            contention=silent / alone, efficiency_net_of_contention=silent / ranks)  # fmt: skip
+
+
+def bench_memory(equivalent_GB=20.0):
+    """A trajectory as large as this many GB of decoded tables, made on the fly, in one process."""
+    job = str(Path(__file__).with_name("rank_work.py"))
+    done = subprocess.run(
+        [sys.executable, job, "memory", str(equivalent_GB)], capture_output=True, text=True, check=True
+    )
+    print(done.stdout, end="", flush=True)
+
+
+def bench_sfi():
+    """The closest peer on 192 atoms of one species and 200 frames; both with 32 functions of the distance."""
+    from known_motion import TOY, run
+
+    from hpcstem.potentials.bases import SplineBasis
+    from hpcstem.potentials.equations import ForceEquations
+    from hpcstem.potentials.fitted import solve
+
+    seeds = np.random.SeedSequence(17).spawn(2)
+    positions_A, species, box_A = TOY.honeycomb((8, 6), 1.42, 0.0, seeds[0])
+    trajectory = TOY.simulate(positions_A, species, box_A, 200, 0.01, seeds[1])
+    n_atoms = len(positions_A)
+    frames_A = trajectory.positions_A.reshape(200, n_atoms, 2)
+    basis = SplineBasis(1.05, 4.5, 32)
+    equations = ForceEquations(basis, TOY.symbols, 0.01)
+    run(equations, trajectory[:4], 2)
+    start = time.process_time()
+    found = solve(run(equations, trajectory), equations)
+    ours_s = time.process_time() - start
+
+    def force_error(slope):
+        from hpcstem.potentials.dynamics import ForceTable, Langevin
+
+        fit = Langevin(ForceTable.of([slope] * 3, 2, 4.5), 1.0, np.ones(2), box_A)
+        truth = TOY.langevin(box_A)
+        pairs = [(fit.force(x_A, species), truth.force(x_A, species)) for x_A in frames_A[::10]]
+        return np.sqrt(sum(((a - b) ** 2).sum() for a, b in pairs) / sum((b**2).sum() for _, b in pairs))
+
+    say("sfi", who="hpcstem", atoms=n_atoms, frames=200, functions=32, cpu_s=ours_s,
+        relative_force_error=force_error(lambda r: found.slope(0, r)))  # fmt: skip
+    if not peer("sfi", "SFI"):
+        return
+    import jax.numpy as jnp
+    from SFI import OverdampedLangevinInference, TrajectoryCollection
+    from SFI.bases.pairs import radial_pair_basis
+
+    centres_A = np.linspace(1.05, 4.5, 32)
+    width_A = centres_A[1] - centres_A[0]
+
+    def kernel(centre_A):
+        return lambda r: jnp.where(r < 4.5, jnp.exp(-0.5 * ((r - centre_A) / width_A) ** 2), 0.0)
+
+    kernels = [(kernel(c), f"{c:.2f}") for c in centres_A]
+    pairs = radial_pair_basis(kernels, dim=2, box=list(map(float, box_A))).dispatch_pairs()
+    for preset in ("auto", "clean"):
+        start = time.process_time()
+        inference = OverdampedLangevinInference(TrajectoryCollection.from_arrays(X=frames_A, dt=0.01))
+        inference.compute_diffusion_constant()
+        inference.infer_force_linear(pairs, preset=preset)
+        heights = np.asarray(inference.force_coefficients).ravel()
+        theirs_s = time.process_time() - start
+
+        def slope(r_A, heights=heights):
+            gaussians = np.exp(-0.5 * ((r_A[:, None] - centres_A) / width_A) ** 2)
+            return gaussians @ heights * (r_A < 4.5)
+
+        # The sign depends on which way its unit vector points.
+        error = min(force_error(slope), force_error(lambda r, s=slope: -s(r)))
+        say("sfi", who="StochasticForceInference", preset=preset, cpu_s=theirs_s, times_slower=theirs_s / ours_s,
+            relative_force_error=error)  # fmt: skip
+
+
+SECTIONS = {
+    name[6:]: value for name, value in dict(globals()).items() if name.startswith("bench_") and name != "bench_rdf_of"
+}
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or SECTIONS:
+        SECTIONS[chosen]()

@@ -1,0 +1,86 @@
+"""Work for the benchmark of ranks: `rank_work.py SEGMENTS` under mpiexec, or `rank_work.py memory GB` alone."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from hpcstem.potentials.bases import SplineBasis
+from hpcstem.potentials.equations import ForceEquations
+from hpcstem.potentials.streaming import Streamed, segments
+from hpcstem.potentials.trajectory import Trajectory
+
+BYTES_PER_ATOM = 4 + 4 * 8 + 3 * 4 + 8 + 2 * 8
+"""Of a row of the table of atoms: frame, four coordinates, three probabilities, track, two names."""
+SYMBOLS = ("C", "Si")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """About 2,000 atoms that shake, made from the number of the frame."""
+
+    n_frames: int
+
+    def read(self, first, stop):
+        width_A, height_A = np.sqrt(3) * 1.42, 3 * 1.42
+        base_A = np.array([[0, 0], [width_A / 2, 0.71], [width_A / 2, 2.13], [0, 2.84]])
+        cells = np.stack(np.meshgrid(np.arange(29), np.arange(17), indexing="ij"), -1).reshape(-1, 1, 2)
+        sites_A = (base_A + cells * [width_A, height_A]).reshape(-1, 2)
+        frames_A = np.empty((stop - first, *sites_A.shape))
+        for k in range(stop - first):
+            frames_A[k] = sites_A + 0.05 * np.random.default_rng([3, first + k]).standard_normal(sites_A.shape)
+        return Trajectory.from_arrays(frames_A, np.arange(len(sites_A)) % 50 // 49, SYMBOLS, None, first)
+
+
+def ranks(n_segments):
+    from hpcstem.execution import MPIExecutor
+
+    analysis = Streamed(ForceEquations(SplineBasis(1.0, 8.0, 32), SYMBOLS, 1.0, "trapezoid"), 32)
+    with MPIExecutor() as executor:
+        executor.run(analysis, segments(Generated(2 * executor.workers + 2), 2))
+        start = time.perf_counter()
+        executor.run(analysis, segments(Generated(16 * n_segments + 1), n_segments))
+        if executor.is_root:
+            print("seconds", time.perf_counter() - start, flush=True)
+
+
+def memory(equivalent_GB):
+    import json
+    import resource
+
+    from hpcstem.execution import SerialExecutor
+
+    atoms_per_frame = 29 * 17 * 4
+    n_frames = int(equivalent_GB * 1e9 / BYTES_PER_ATOM / atoms_per_frame)
+    analysis = Streamed(ForceEquations(SplineBasis(1.0, 8.0, 32), SYMBOLS, 1.0, "euler"), 64)
+    peaks = []
+    start = time.process_time()
+    with SerialExecutor() as executor:
+        n_blocks = 32
+        blocks = executor.run(
+            analysis,
+            segments(Generated(n_frames), n_blocks),
+            lambda done: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        )
+    cpu_s = time.process_time() - start
+    print(
+        json.dumps(
+            {
+                "section": "memory", "equivalent_GB": equivalent_GB, "frames": n_frames, "cpu_s": cpu_s,
+                "intervals": blocks.total.n_intervals, "peak_MB_after_first_block": peaks[0],
+                "peak_MB_at_the_end": peaks[-1],
+            }
+        ),
+        flush=True,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "memory":
+        memory(float(sys.argv[2]))
+    else:
+        ranks(int(sys.argv[1]))
