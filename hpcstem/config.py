@@ -47,16 +47,29 @@ def shipped_file(kind: str, name: str) -> Path:
     return folder / f"{name}.yaml"
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys, in silence; a user who wrote both means something else."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> Any:
     """Content of a YAML file.
 
     Raises
     ------
     ConfigError
-        It cannot be read, or is not YAML.
+        It cannot be read, is not YAML, or gives a key twice.
     """
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        # S506 knows no loader of one's own; this one is PyYAML's safe one.
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}", getattr(error, "strerror", None) or error, "a YAML file") from error
     except yaml.YAMLError as error:

@@ -41,6 +41,7 @@ def test_read_yaml_reads(tmp_path):
         (b"a: b: c\n", "is not YAML.*line 1"),
         (b"\tname: x\n", "is not YAML"),
         (b"\xff\xfe\xff", "cannot read"),
+        (b"name: a\nname: b\n", "key 'name' is given twice.*line 2"),
         (b"!!python/object/apply:os.system ['true']\n", "is not YAML.*python"),
     ],
 )
@@ -51,6 +52,12 @@ def test_what_is_not_plain_yaml_is_an_error(tmp_path, content, message):
         read_yaml(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_merge_keys_may_be_overridden(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("base: &base {a: 1, b: 2}\nmine: {<<: *base, b: 3}\n")
+    assert read_yaml(path)["mine"] == {"a": 1, "b": 3}
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
