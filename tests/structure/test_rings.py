@@ -137,12 +137,3 @@ def test_polycrystal_faces_equal_its_shortest_path_rings(shared_data):
     assert len(rings) == 1600
     assert rings.sizes.mean() == 6.0
     assert ring_sets(rings.atoms, rings.starts) == ring_sets(*shortest_path_rings(graph, LARGEST_RING))
-
-
-def test_two_thousand_atoms_take_less_than_the_target(benchmark):
-    graph = bond_graph(*random_graphene(66.0, 66.0, np.random.default_rng(3)))
-    assert len(graph) > 1900
-    find_rings(graph)
-    rings = benchmark(lambda: find_rings(BondGraph(graph.positions_A, graph.species, graph.edges)))
-    assert rings.planar
-    assert benchmark.stats["min"] < 0.6e-3
