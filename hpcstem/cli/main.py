@@ -17,6 +17,7 @@ _COMMANDS = {
     "simulate-movie": ("hpcstem.cli.simulate_movie", "Take a simulated movie of known truth."),
     "train": ("hpcstem.cli.train", "Train an ensemble on simulated images."),
     "decode": ("hpcstem.cli.decode", "Find the atoms in movies."),
+    "structure": ("hpcstem.cli.structure", "Rings and defects of decoded atoms; simulation cells from them."),
     "queue": ("hpcstem.cli.queue", "See the simulations of a run."),
     "db": ("hpcstem.cli.db", "Start and stop the embedded job database of a run."),
     "kinetics": ("hpcstem.cli.kinetics", "Classes, transitions, lifetimes and diffusion of defects."),

@@ -14,6 +14,7 @@ COMMANDS = [
     "simulate-movie",
     "train",
     "decode",
+    "structure",
     "queue",
     "db",
     "kinetics",
@@ -22,6 +23,8 @@ COMMANDS = [
 ]
 SUBCOMMANDS = [
     ("frames", "info"),
+    ("structure", "defects"),
+    ("structure", "cells"),
     ("queue", "status"),
     ("db", "start"),
     ("db", "stop"),

@@ -150,33 +150,12 @@ def _best_region(tables: list[AtomTable], section: StructureSection) -> tuple[Re
 
 def _write_region(job: Job, region: Region, atoms: AtomTable) -> tuple[dict[str, Any], list[Path]]:
     """Make the cell of a region of a frame, and write both."""
-    from hpcstem.structure.cells import make_cell
-    from hpcstem.structure.exchange import write_poscar, write_xyz
+    from hpcstem.structure.region_cell import write_region_cell
 
-    patch = atoms[region.atoms]
-    cell = make_cell(
-        patch.positions_A,
-        patch.species,
-        periodic=(False, False, False),
-        vacuum_in_plane_A=job.campaign.structure.vacuum_A,
-    )
-    described = {
-        "movie": str(patch.movie[0]),
-        "frame": region.frame,
-        "centre_A": [float(x) for x in region.centre_A],
-        "size_A": region.size_A,
-        "n_atoms": len(patch),
-        "n_H": int((cell.numbers == 1).sum()),
-        "formula": cell.get_chemical_formula(),
-        "reason": region.reason,
-        "mean_detection": float(patch.detection.mean()),
-        "mean_sigma_A": float(patch.sigma_A.mean()),
-    }
-    provenance = {**described, "campaign": job.campaign.name, "from": dict(patch.metadata)}
-    xyz, poscar = job.run.path("structure/region.xyz"), job.run.path("structure/region.vasp")
-    write_xyz(xyz, cell, provenance)
-    write_poscar(poscar, cell)
-    return described, [xyz, poscar]
+    stem = job.run.path("structure/region")
+    provenance = {"campaign": job.campaign.name}
+    described = write_region_cell(stem, atoms, region, job.campaign.structure.vacuum_A, provenance)
+    return described, [stem.with_suffix(".xyz"), stem.with_suffix(".vasp")]
 
 
 def _write_bonds(job: Job, name: str, table: AtomTable) -> Path:
