@@ -14,6 +14,9 @@ from hpcstem.errors import SimulationError
 RELAX_TASK = "{{hpcstem.simulation.tasks.RelaxTask}}"
 NVT_TASK = "{{hpcstem.simulation.tasks.NVTTask}}"
 ALLOWED_TASKS = (RELAX_TASK, NVT_TASK)
+UNFINISHED = "unfinished"
+"""Key in what a task gives back: its segment has ended, its job has not."""
+
 _ALLOWED_FIELDS = {
     "_add_launchpad_and_fw_id",
     "_category",

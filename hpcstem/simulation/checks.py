@@ -55,17 +55,16 @@ def _xtb() -> Check:
     try:
         from ase.build import molecule
 
-        from hpcstem.simulation.engines.xtb import XtbEngine, XtbForces
-        from hpcstem.simulation.settings import RelaxSettings
+        from hpcstem.simulation.engine_settings import XtbSettings
+        from hpcstem.simulation.engines.xtb import xtb_engine
 
-        water = molecule("H2O")
-        energy, _ = XtbForces(water, RelaxSettings())(np.array(water.positions))
-        method = XtbEngine().method
+        water, engine = molecule("H2O"), xtb_engine(XtbSettings())
+        energy, _ = engine.source(water)(np.array(water.positions))
     except (ImportError, PackageNotFoundError, HpcstemError) as error:
         return Check("GFN1-xTB", Status.BROKEN, str(error), fix)
     if abs(energy - _WATER_GFN1_EV) > 1e-4:
         return Check("GFN1-xTB", Status.BROKEN, f"water has {energy:.5f} eV, not {_WATER_GFN1_EV:.5f}", fix)
-    return Check("GFN1-xTB", Status.OK, f"{method}: water {energy:.5f} eV")
+    return Check("GFN1-xTB", Status.OK, f"{engine.method}: water {energy:.5f} eV")
 
 
 def _program(name: str, program: str) -> Check:

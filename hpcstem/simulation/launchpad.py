@@ -13,7 +13,7 @@ from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, Op
 from pymongo.uri_parser import parse_uri
 
 from hpcstem.errors import DatabaseError, SimulationError
-from hpcstem.simulation.allowed import check_spec, restrict_loading
+from hpcstem.simulation.allowed import UNFINISHED, check_spec, restrict_loading
 from hpcstem.simulation.database import start_database
 from hpcstem.simulation.lock import OwnedLock
 from hpcstem.simulation.owner import Owner
@@ -82,8 +82,21 @@ class JobLaunchPad(fireworks.LaunchPad):
                     time.sleep(_RETRY_S)
 
     def complete_launch(self, launch_id: int, action: Any = None, state: str = "COMPLETED") -> Any:
-        """Mark a launch as ended and refresh its workflow."""
+        """Mark a launch as ended and refresh its workflow; where only a segment has ended the job is ready again."""
+        if action is not None and UNFINISHED in action.stored_data:
+            return self.patiently(lambda: self._end_segment(launch_id, action))
         return self.patiently(lambda: super(JobLaunchPad, self).complete_launch(launch_id, action, state))
+
+    def _end_segment(self, launch_id: int, action: Any) -> Any:
+        # The job first: a launch that stays RUNNING after a kill in between is found by its dead owner.
+        held = self.fireworks.find_one({"launches": launch_id, "state": "RUNNING"}, {"fw_id": 1})
+        if held is not None:
+            self.requeue(held["fw_id"])
+        launch = self.get_launch_by_id(launch_id)
+        launch.state, launch.action = "COMPLETED", action
+        document = launch.to_db_dict()
+        self.launches.find_one_and_replace({"launch_id": launch_id}, document, upsert=True)
+        return document
 
     def ping_launch(self, launch_id: int, ptime: Any = None, checkpoint: Any = None) -> None:
         """Show that a launch is alive; a beat that the database misses is not repeated."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -57,6 +57,8 @@ class JobResult:
         Host of that process.
     versions
         Versions of the programs.
+    segments
+        The stretches that the trajectory was made in; see `hpcstem.simulation.segments.Segment`.
     """
 
     key: str
@@ -77,6 +79,7 @@ class JobResult:
     wall_s: float
     host: str
     versions: Mapping[str, str]
+    segments: Sequence[Mapping[str, Any]] = ()
 
     def to_document(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -92,10 +95,11 @@ class JobResult:
             A key is missing.
         """
         names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in document]
+        needed = [field.name for field in fields(cls) if field.default is MISSING]
+        missing = [name for name in needed if name not in document]
         if missing:
-            raise SimulationError("keys of a result", f"no {missing[0]}", f"all of {', '.join(names)}")
-        return cls(**{name: document[name] for name in names})
+            raise SimulationError("keys of a result", f"no {missing[0]}", f"all of {', '.join(needed)}")
+        return cls(**{name: document[name] for name in names if name in document})
 
 
 def record_result(launchpad: JobLaunchPad, result: JobResult) -> None:

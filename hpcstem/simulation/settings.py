@@ -4,37 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from hpcstem.config import Section
 from hpcstem.errors import ConfigError
+from hpcstem.simulation.constraints import Constraint
+from hpcstem.simulation.engine_settings import EngineSettings, XtbSettings
 
 AtomIndex = Annotated[int, Field(ge=0)]
 
 
-class EngineSettings(BaseModel):
+class JobSettings(Section):
     """What both kinds of job say about forces and constraints.
 
     Parameters
     ----------
     engine
-        Name of the engine, a key of `hpcstem.simulation.engines.ENGINES`.
-    charge
-        Total charge [e].
-    electronic_temperature_K
-        Temperature of the Fermi filling [K].
+        Settings of the engine, or its name alone.
+    constraint
+        Which coordinates may change.
     fixed
-        Indices of atoms that do not move.
+        Indices of atoms that do not move, whatever the constraint.
     checkpoint_steps
-        Steps between two checkpoints.
+        Steps between two checkpoints of the engines that run in this process.
     seed
         Seed of the random streams.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    engine: str = "gfn1-xtb"
-    charge: int = 0
-    electronic_temperature_K: PositiveFloat = 300.0
+    engine: EngineSettings = XtbSettings()
+    constraint: Constraint = Constraint.NONE
     fixed: tuple[AtomIndex, ...] = ()
     checkpoint_steps: PositiveInt = 50
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -60,7 +58,7 @@ class EngineSettings(BaseModel):
         return self.model_dump(mode="json")
 
 
-class RelaxSettings(EngineSettings):
+class RelaxSettings(JobSettings):
     """Settings of a relaxation.
 
     Parameters
@@ -79,7 +77,7 @@ class RelaxSettings(EngineSettings):
     rattle_A: Annotated[float, Field(ge=0)] = 0.02
 
 
-class NVTSettings(EngineSettings):
+class NVTSettings(JobSettings):
     """Settings of molecular dynamics at constant volume and temperature.
 
     Parameters
@@ -106,4 +104,10 @@ class NVTSettings(EngineSettings):
     def _thermostat_is_slower_than_the_step(self) -> Self:
         if self.thermostat_time_fs < 5 * self.timestep_fs:
             raise ValueError(f"thermostat_time_fs of at least 5 time steps, {5 * self.timestep_fs} fs")
+        return self
+
+    @model_validator(mode="after")
+    def _volume_is_constant(self) -> Self:
+        if self.constraint == Constraint.FREE_CELL:
+            raise ValueError("molecular dynamics is at constant volume: constraint free-cell is for relaxations")
         return self

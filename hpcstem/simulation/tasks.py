@@ -21,10 +21,12 @@ from fireworks import FiretaskBase, FWAction
 
 from hpcstem.errors import SimulationError
 from hpcstem.files import sha256, write_text
-from hpcstem.simulation.allowed import NVT_TASK, RELAX_TASK
+from hpcstem.simulation.allowed import NVT_TASK, RELAX_TASK, UNFINISHED
+from hpcstem.simulation.deadline import NO_DEADLINE, Deadline, SegmentEnded
 from hpcstem.simulation.engines import get_engine
 from hpcstem.simulation.jobs import NVT, RELAX, job_folder, job_seed, read_structure
 from hpcstem.simulation.results import JobResult, find_result, read_result, record_result, write_result
+from hpcstem.simulation.segments import check_progress, read_segments
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.simulation.structures import to_xyz
 
@@ -32,11 +34,14 @@ from hpcstem.simulation.structures import to_xyz
 class _JobTask(FiretaskBase):
     """A task that is done once per key.
 
-    The worker's environment gives `run_directory`; FireWorks gives `launchpad`.
+    The worker's environment gives `run_directory` and, where its allocation ends at some time, `end_time` [seconds
+    since the epoch]; FireWorks gives `launchpad`.
     """
 
     def run_task(self, fw_spec: Mapping[str, Any]) -> FWAction:
         """Return the result of this key: from the database, from the job's folder, or computed now.
+
+        Where the time ends first, the action says `UNFINISHED`, and the launchpad makes the job ready again.
 
         Raises
         ------
@@ -44,17 +49,23 @@ class _JobTask(FiretaskBase):
             The engine fails, or a file does not fit.
         """
         key, run_directory = self["key"], Path(fw_spec["_fw_env"]["run_directory"])
+        end_time_s = fw_spec["_fw_env"].get("end_time")
+        deadline = NO_DEADLINE if end_time_s is None else Deadline(float(end_time_s))
         folder = job_folder(run_directory, key)
         with _locked(folder):
             result = find_result(self.launchpad, key) or read_result(folder, key)
             if result is None:
-                result = self.compute(run_directory, folder)
+                try:
+                    result = self.compute(run_directory, folder, deadline)
+                except SegmentEnded as ended:
+                    check_progress(folder)
+                    return FWAction(stored_data={UNFINISHED: {"n_steps": ended.n_steps, "why": ended.why}})
                 write_result(folder, result)
             record_result(self.launchpad, result)
         return FWAction(stored_data={"result": key})
 
     @abstractmethod
-    def compute(self, run_directory: Path, folder: Path) -> JobResult:
+    def compute(self, run_directory: Path, folder: Path, deadline: Deadline) -> JobResult:
         """Run the engine in `folder`, or go on from its last checkpoint."""
 
     def finished(self, run_directory: Path, kind: str, trajectory: Path, start: float, **found: Any) -> JobResult:
@@ -73,6 +84,7 @@ class _JobTask(FiretaskBase):
             wall_s=round(time.monotonic() - start, 3),
             host=socket.gethostname(),
             versions=_versions(),
+            segments=[segment.model_dump(mode="json") for segment in read_segments(trajectory.parent)],
             **{name: found.pop(name, None) for name in only_some},
             **found,
         )
@@ -84,13 +96,13 @@ class RelaxTask(_JobTask):
     _fw_name = RELAX_TASK
     required_params = ["key", "name", "structure", "settings"]  # noqa: RUF012 - FireWorks' way
 
-    def compute(self, run_directory: Path, folder: Path) -> JobResult:
+    def compute(self, run_directory: Path, folder: Path, deadline: Deadline) -> JobResult:
         """Relax, or go on from the last checkpoint."""
         start = time.monotonic()
         settings = RelaxSettings.parse(self["settings"])
         engine = get_engine(settings.engine)
         atoms = read_structure(run_directory, self["structure"])
-        outcome = engine.relax(atoms, settings, job_seed(settings.seed, self["key"]), folder)
+        outcome = engine.relax(atoms, settings, job_seed(settings.seed, self["key"]), folder, deadline)
         found = vars(outcome) | {"method": engine.method}
         return self.finished(run_directory, RELAX, folder / "relaxation.xyz", start, **found)
 
@@ -101,7 +113,7 @@ class NVTTask(_JobTask):
     _fw_name = NVT_TASK
     required_params = ["key", "name", "parent", "settings"]  # noqa: RUF012 - FireWorks' way
 
-    def compute(self, run_directory: Path, folder: Path) -> JobResult:
+    def compute(self, run_directory: Path, folder: Path, deadline: Deadline) -> JobResult:
         """Run molecular dynamics, or go on from the last checkpoint."""
         start = time.monotonic()
         settings = NVTSettings.parse(self["settings"])
@@ -114,7 +126,7 @@ class NVTTask(_JobTask):
             raise SimulationError("structure to start from", got, "a larger max_steps")
         given = {"path": parent.structure, "sha256": parent.structure_sha256}
         atoms = read_structure(run_directory, given)
-        outcome = engine.nvt(atoms, settings, job_seed(settings.seed, self["key"]), folder)
+        outcome = engine.nvt(atoms, settings, job_seed(settings.seed, self["key"]), folder, deadline)
         found = vars(outcome) | {"method": engine.method, "converged": outcome.n_steps == settings.n_steps}
         return self.finished(run_directory, NVT, folder / "trajectory.xyz", start, **found)
 

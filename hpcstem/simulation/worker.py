@@ -1,4 +1,4 @@
-"""One worker process: runs jobs of the queue one after the other until none is left.
+"""One worker process: runs jobs of the queue one after the other until none is left, or no time.
 
 Started by `hpcstem.simulation.launcher`, which writes one line of JSON to its standard input and keeps that open:
 when the launcher is gone, so is the worker.
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from hpcstem.errors import HpcstemError
+from hpcstem.simulation.deadline import NO_DEADLINE, Deadline, catch_sigterm
 from hpcstem.simulation.queue import ACTIVE_STATES
 
 _POLL_S = 0.5
@@ -24,14 +25,14 @@ def main() -> int:
     config = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     try:
-        _work(config["address"], Path(config["run_directory"]), config["heartbeat_s"])
+        _work(config["address"], Path(config["run_directory"]), config["heartbeat_s"], config.get("end_time"))
     except HpcstemError as error:
         print(error, file=sys.stderr)
         return error.exit_status
     return 0
 
 
-def _work(address: str, run_directory: Path, heartbeat_s: float) -> None:
+def _work(address: str, run_directory: Path, heartbeat_s: float, end_time_s: float | None) -> None:
     from fireworks import FWorker
     from fireworks.core import rocket
     from fireworks.core.rocket_launcher import launch_rocket
@@ -41,10 +42,12 @@ def _work(address: str, run_directory: Path, heartbeat_s: float) -> None:
     # FireWorks reads its period once, when it is imported; an hour is too long to notice a lost worker.
     rocket.PING_TIME_SECS = heartbeat_s
     launchpad = open_launchpad(address)
-    environment = {"run_directory": str(run_directory), "owner": launchpad.owner.to_document()}
+    environment = {"run_directory": str(run_directory), "owner": launchpad.owner.to_document(), "end_time": end_time_s}
+    deadline = NO_DEADLINE if end_time_s is None else Deadline(end_time_s)
+    catch_sigterm()
     fworker = FWorker(name="hpcstem", env=environment)
     active = {"state": {"$in": list(ACTIVE_STATES)}}
-    while True:
+    while deadline.allows(0):
         if launch_rocket(launchpad, fworker, strm_lvl="WARNING"):
             continue
         if not launchpad.patiently(lambda: launchpad.fireworks.find_one(active, {"fw_id": 1})):

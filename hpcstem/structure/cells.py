@@ -13,6 +13,7 @@ from ase.neighborlist import neighbor_list
 
 from hpcstem.errors import StructureError
 from hpcstem.structure.bonds import bond_cutoff_A, bond_graph
+from hpcstem.structure.rings import find_rings
 
 CH_BOND_A = 1.09
 _H_CLASH_A = 1.2
@@ -118,6 +119,38 @@ def check_distances(atoms: ase.Atoms) -> None:
         raise StructureError(
             f"{len(bad)} pairs of atoms or images overlap", pairs, "a larger cell, or atoms decoded only once"
         )
+
+
+def perimeter(atoms: ase.Atoms) -> np.ndarray:
+    """Find the atoms on the outer edge of a sheet in x and y, with what holds on to them by one bond.
+
+    Edges of holes are not part of it. Atoms that are bound to none, and all parts but the largest, are not either.
+
+    Parameters
+    ----------
+    atoms
+        A sheet whose edges are in its cell.
+
+    Returns
+    -------
+    numpy.ndarray
+        Indices, with shape (n_edge_atoms,), int64, sorted.
+
+    Raises
+    ------
+    StructureError
+        The sheet has no outer edge: it goes on over the cell's boundaries.
+    """
+    graph = bond_graph(atoms.positions[:, :2], np.array(atoms.get_chemical_symbols()))
+    rims = find_rings(graph).rims
+    images_A = atoms.cell.array * np.where(atoms.pbc, 1.0, 10.0)[:, None]
+    n_across = len(bond_graph(atoms.positions, graph.species, images_A).edges) if atoms.cell.rank == 3 else 0
+    if not rims or n_across > len(graph.edges):
+        raise StructureError("outer edge of the sheet", "none within the cell", "a patch with vacuum around it")
+    edge = np.unique(max(rims, key=len))
+    ends = np.concatenate([graph.edges, graph.edges[:, ::-1]])
+    hanging = ends[np.isin(ends[:, 0], edge) & (graph.coordination[ends[:, 1]] == 1), 1]
+    return np.union1d(edge, hanging)
 
 
 def _with_hydrogen(sheet: ase.Atoms) -> ase.Atoms:

@@ -143,7 +143,7 @@ def test_a_free_cluster_has_the_temperature_asked_for_without_its_rigid_motions(
     ],
 )
 def test_degrees_of_freedom_and_first_velocities(atoms, fixed, expected):
-    free = np.ones((len(atoms), 1), bool)
+    free = np.ones((len(atoms), 3), bool)
     free[fixed] = False
     velocities, n_degrees = maxwell_boltzmann(atoms, free, 400, SEED)
     masses = atoms.get_masses()[:, None]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from hpcstem.errors import SimulationError
+from hpcstem.simulation.engine_settings import EngineSettings, XtbSettings
 from hpcstem.simulation.engines.engine import Engine
-from hpcstem.simulation.engines.xtb import XtbEngine
-
-ENGINES = {"gfn1-xtb": XtbEngine}
 
 
-def get_engine(name: str) -> Engine:
-    """Return the engine of this name.
+def get_engine(settings: EngineSettings) -> Engine:
+    """Return the engine that these settings describe.
 
     Raises
     ------
     SimulationError
-        There is no such engine.
+        What it needs is not installed here.
     """
-    if name not in ENGINES:
-        raise SimulationError("engine", repr(name), f"one of {', '.join(sorted(ENGINES))}")
-    return ENGINES[name]()
+    if isinstance(settings, XtbSettings):
+        from hpcstem.simulation.engines.xtb import xtb_engine
+
+        return xtb_engine(settings)
+    raise SimulationError("engine", repr(settings.name), "gfn1-xtb")

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from ase import Atoms
 
+from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 
 
@@ -89,8 +90,8 @@ class NVTOutcome:
 class Engine(Protocol):
     """A method of computing structures in motion.
 
-    Both calls work in a folder of their own, write checkpoints there, go on from the last whole one when called
-    again, and then give the answer of a run that was never broken off.
+    Both calls work in a folder of their own and write there what they need to go on. Called again after a kill or a
+    `SegmentEnded` they go on from the last whole step, and record each such segment in `segments.jsonl`.
     """
 
     @property
@@ -98,21 +99,39 @@ class Engine(Protocol):
         """Method, program and version."""
         ...
 
-    def relax(self, atoms: Atoms, settings: RelaxSettings, seed: np.random.SeedSequence, folder: Path) -> RelaxOutcome:
+    def relax(
+        self,
+        atoms: Atoms,
+        settings: RelaxSettings,
+        seed: np.random.SeedSequence,
+        folder: Path,
+        deadline: Deadline = NO_DEADLINE,
+    ) -> RelaxOutcome:
         """Relax a structure; the path is in `relaxation.xyz`.
 
         Raises
         ------
+        SegmentEnded
+            The time was up.
         SimulationError
             The engine fails, or the folder holds another run.
         """
         ...
 
-    def nvt(self, atoms: Atoms, settings: NVTSettings, seed: np.random.SeedSequence, folder: Path) -> NVTOutcome:
+    def nvt(
+        self,
+        atoms: Atoms,
+        settings: NVTSettings,
+        seed: np.random.SeedSequence,
+        folder: Path,
+        deadline: Deadline = NO_DEADLINE,
+    ) -> NVTOutcome:
         """Run molecular dynamics; frames are in `trajectory.xyz`, energies in `energies.csv`.
 
         Raises
         ------
+        SegmentEnded
+            The time was up.
         SimulationError
             The engine fails, or the folder holds another run.
         """

@@ -8,49 +8,23 @@ References
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 from hpcstem.errors import SimulationError
-from hpcstem.simulation.engines.engine import NVTOutcome, RelaxOutcome
-from hpcstem.simulation.motion.dynamics import run_nvt
-from hpcstem.simulation.motion.relaxation import run_relaxation
-from hpcstem.simulation.settings import EngineSettings, NVTSettings, RelaxSettings
+from hpcstem.simulation.engine_settings import XtbSettings
+from hpcstem.simulation.engines.in_process import InProcessEngine
 
 ACCURACY = 0.1
 """tblite's convergence threshold relative to its default, whose force errors of 3e-4 eV/Å are too large to relax to."""
 
 
-class XtbEngine:
-    """GFN1-xTB [1]_ with dispersion, in this process, on one thread if `OMP_NUM_THREADS` is 1."""
-
-    @property
-    def method(self) -> str:
-        """Method, program and version."""
-        return f"GFN1-xTB (tblite {version('tblite')})"
-
-    def relax(self, atoms: Atoms, settings: RelaxSettings, seed: np.random.SeedSequence, folder: Path) -> RelaxOutcome:
-        """Relax a structure by L-BFGS; the path is in `relaxation.xyz`.
-
-        Raises
-        ------
-        SimulationError
-            The self-consistent field does not converge, or the folder holds another run.
-        """
-        return run_relaxation(atoms, settings, XtbForces(atoms, settings), seed, folder)
-
-    def nvt(self, atoms: Atoms, settings: NVTSettings, seed: np.random.SeedSequence, folder: Path) -> NVTOutcome:
-        """Run molecular dynamics with a Nosé–Hoover chain; see `hpcstem.simulation.motion.dynamics`.
-
-        Raises
-        ------
-        SimulationError
-            The self-consistent field does not converge, the motion diverges, or the folder holds another run.
-        """
-        return run_nvt(atoms, settings, XtbForces(atoms, settings), seed, folder)
+def xtb_engine(settings: XtbSettings) -> InProcessEngine:
+    """Return GFN1-xTB [1]_ with dispersion, in this process, on one thread if `OMP_NUM_THREADS` is 1."""
+    return InProcessEngine(f"GFN1-xTB (tblite {version('tblite')})", partial(XtbForces, settings=settings))
 
 
 class XtbForces:
@@ -64,7 +38,7 @@ class XtbForces:
         Charge and electronic temperature.
     """
 
-    def __init__(self, atoms: Atoms, settings: EngineSettings) -> None:
+    def __init__(self, atoms: Atoms, settings: XtbSettings) -> None:
         self._atoms = Atoms(atoms.get_chemical_symbols(), atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
         self._settings = settings
         self.forget()

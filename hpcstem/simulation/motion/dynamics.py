@@ -12,12 +12,15 @@ import numpy as np
 from ase import Atoms, units
 
 from hpcstem.errors import SimulationError
+from hpcstem.simulation.constraints import free_coordinates
+from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
 from hpcstem.simulation.engines.engine import ForceSource, NVTOutcome
 from hpcstem.simulation.motion.checkpoint import read_checkpoint, write_checkpoint
 from hpcstem.simulation.motion.growing import GrowingFile
 from hpcstem.simulation.motion.nose_hoover import CHAIN_LENGTH, NoseHooverChain
-from hpcstem.simulation.motion.runs import free_atoms, identity, same_run
+from hpcstem.simulation.motion.runs import StepClock, identity, same_run
 from hpcstem.simulation.motion.velocities import maxwell_boltzmann
+from hpcstem.simulation.segments import logged_segment
 from hpcstem.simulation.settings import NVTSettings
 from hpcstem.simulation.structures import to_xyz
 
@@ -85,7 +88,12 @@ class _Motion:
 
 
 def run_nvt(
-    atoms: Atoms, settings: NVTSettings, source: ForceSource, seed: np.random.SeedSequence, folder: Path
+    atoms: Atoms,
+    settings: NVTSettings,
+    source: ForceSource,
+    seed: np.random.SeedSequence,
+    folder: Path,
+    deadline: Deadline = NO_DEADLINE,
 ) -> NVTOutcome:
     """Run molecular dynamics in `folder`.
 
@@ -103,14 +111,18 @@ def run_nvt(
         Random stream of the first velocities.
     folder
         Folder of this run alone.
+    deadline
+        When to stop.
 
     Raises
     ------
+    SegmentEnded
+        The time was up; call it again.
     SimulationError
         The engine fails, the motion diverges, or the folder holds another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    free = free_atoms(atoms, settings)
+    free = free_coordinates(atoms, settings.constraint, settings.fixed)
     run = identity(atoms, settings, seed)
     velocities, n_degrees = maxwell_boltzmann(atoms, free, settings.temperature_K, seed)
     if n_degrees < 1:
@@ -118,7 +130,10 @@ def run_nvt(
     thermostat = NoseHooverChain(settings.temperature_K, settings.thermostat_time_fs, n_degrees)
     motion = _Motion(atoms, settings, source, free, atoms.get_masses()[:, None], thermostat)
     state, lengths = _load(folder / CHECKPOINT, run)
+    n_done = 0 if state is None else state.n_steps
+    clock = StepClock(deadline, settings.checkpoint_steps, n_done)
     with (
+        logged_segment(folder, n_done) as segment,
         GrowingFile(folder / TRAJECTORY, lengths[0]) as trajectory,
         GrowingFile(folder / ENERGIES, lengths[1]) as energies,
     ):
@@ -132,10 +147,14 @@ def run_nvt(
             energies.append(motion.row(state))
             if state.n_steps % settings.trajectory_steps == 0:
                 trajectory.append(motion.frame(state))
-            if state.n_steps % settings.checkpoint_steps == 0:
+            segment["last_step"] = state.n_steps
+            safe = state.n_steps % settings.checkpoint_steps == 0
+            if safe:
                 _save(folder / CHECKPOINT, run, state, (trajectory.mark(), energies.mark()))
                 # A run that is resumed here has no wave function to start from: neither may this one.
                 source.forget()
+            if state.n_steps < settings.n_steps:
+                clock.go_on(state.n_steps, safe)
         trajectory.mark(), energies.mark()
     return _outcome(atoms, state, folder / ENERGIES)
 

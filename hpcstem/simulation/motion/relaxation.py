@@ -9,11 +9,14 @@ import numpy as np
 from ase import Atoms
 
 from hpcstem.errors import SimulationError
+from hpcstem.simulation.constraints import free_coordinates
+from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
 from hpcstem.simulation.engines.engine import ForceSource, RelaxOutcome
 from hpcstem.simulation.motion.checkpoint import read_checkpoint, write_checkpoint
 from hpcstem.simulation.motion.growing import GrowingFile
 from hpcstem.simulation.motion.lbfgs import LBFGS
-from hpcstem.simulation.motion.runs import free_atoms, identity, same_run
+from hpcstem.simulation.motion.runs import StepClock, identity, same_run
+from hpcstem.simulation.segments import logged_segment
 from hpcstem.simulation.settings import RelaxSettings
 from hpcstem.simulation.structures import to_xyz
 
@@ -30,7 +33,12 @@ class _State:
 
 
 def run_relaxation(
-    atoms: Atoms, settings: RelaxSettings, source: ForceSource, seed: np.random.SeedSequence, folder: Path
+    atoms: Atoms,
+    settings: RelaxSettings,
+    source: ForceSource,
+    seed: np.random.SeedSequence,
+    folder: Path,
+    deadline: Deadline = NO_DEADLINE,
 ) -> RelaxOutcome:
     """Relax a structure in `folder`; every structure of the path goes to `relaxation.xyz`.
 
@@ -46,17 +54,23 @@ def run_relaxation(
         Random stream of the first displacement.
     folder
         Folder of this run alone.
+    deadline
+        When to stop.
 
     Raises
     ------
+    SegmentEnded
+        The time was up; call it again.
     SimulationError
         The engine fails, a fixed atom is not there, or the folder holds another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    free = free_atoms(atoms, settings)
+    free = free_coordinates(atoms, settings.constraint, settings.fixed)
     run = identity(atoms, settings, seed)
     state, length = _load(folder / CHECKPOINT, run)
-    with GrowingFile(folder / TRAJECTORY, length) as trajectory:
+    n_done = 0 if state is None else state.n_steps
+    clock = StepClock(deadline, settings.checkpoint_steps, n_done)
+    with logged_segment(folder, n_done) as segment, GrowingFile(folder / TRAJECTORY, length) as trajectory:
         if state is None:
             rattle = np.random.default_rng(seed).normal(0, settings.rattle_A, (len(atoms), 3))
             positions = atoms.positions + rattle * free
@@ -65,10 +79,13 @@ def run_relaxation(
         while _max_force(state) >= settings.fmax_eV_A and state.n_steps < settings.max_steps:
             state = _step(state, source, free)
             trajectory.append(_frame(atoms, state))
-            if state.n_steps % settings.checkpoint_steps == 0:
+            segment["last_step"] = state.n_steps
+            safe = state.n_steps % settings.checkpoint_steps == 0
+            if safe:
                 _save(folder / CHECKPOINT, run, state, trajectory.mark())
                 # A run that is resumed here has no wave function to start from: neither may this one.
                 source.forget()
+            clock.go_on(state.n_steps, safe)
         trajectory.mark()
     final = atoms.copy()
     final.positions = state.positions

@@ -11,15 +11,16 @@ def maxwell_boltzmann(
 ) -> tuple[np.ndarray, int]:
     """Return random velocities at exactly `temperature_K`, and their number of degrees of freedom.
 
-    Where no atom is fixed the total momentum is zero, and without periodic boundaries the angular momentum too;
-    the equations of motion keep both at zero, so they do not count as degrees of freedom.
+    Along an axis on which no atom is fixed the total momentum is zero, and where nothing is fixed, without periodic
+    boundaries, the angular momentum too; the equations of motion keep both at zero, so they do not count as degrees
+    of freedom.
 
     Parameters
     ----------
     atoms
         The structure.
     free
-        True for each atom that moves, with shape (n_atoms, 1), bool.
+        True for each coordinate that may change, with shape (n_atoms, 3), bool.
     temperature_K
         Temperature [K].
     seed
@@ -35,13 +36,13 @@ def maxwell_boltzmann(
     masses = atoms.get_masses()[:, None]
     kT = units.kB * temperature_K
     velocities = np.random.default_rng(seed).standard_normal((len(atoms), 3)) * np.sqrt(kT / masses) * free
-    n_degrees = 3 * int(free.sum())
-    if free.all():
-        velocities -= (masses * velocities).sum(axis=0) / masses.sum()
-        n_degrees -= 3
-        if not atoms.pbc.any():
-            velocities, n_rotations = _without_rotation(atoms.positions, masses, velocities)
-            n_degrees -= n_rotations
+    n_degrees = int(free.sum())
+    along = free.all(axis=0)
+    velocities -= along * (masses * velocities).sum(axis=0) / masses.sum()
+    n_degrees -= int(along.sum())
+    if free.all() and not atoms.pbc.any():
+        velocities, n_rotations = _without_rotation(atoms.positions, masses, velocities)
+        n_degrees -= n_rotations
     if n_degrees > 0:
         velocities *= np.sqrt(n_degrees * kT / (masses * velocities**2).sum())
     return velocities, n_degrees

@@ -5,6 +5,7 @@ from ase.build import graphene, molecule
 
 from hpcstem.errors import SimulationError
 from hpcstem.simulation.bonds import bond_lengths
+from hpcstem.simulation.engine_settings import XtbSettings
 from hpcstem.simulation.engines import get_engine
 from hpcstem.simulation.engines.xtb import XtbForces
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
@@ -15,12 +16,12 @@ SEED = np.random.SeedSequence(3)
 def test_the_energy_is_that_of_the_reference():
     """tblite's documentation: -156.96750590276173 eV."""
     water = molecule("H2O")
-    energy, _ = XtbForces(water, RelaxSettings())(water.positions)
+    energy, _ = XtbForces(water, XtbSettings())(water.positions)
     assert energy == pytest.approx(-156.96750590276173, abs=1e-5)
 
 
 def test_forces_are_the_slope_of_the_energy(benzene):
-    source = XtbForces(benzene, RelaxSettings())
+    source = XtbForces(benzene, XtbSettings())
     positions = benzene.positions + np.random.default_rng(0).normal(0, 0.05, benzene.positions.shape)
     _, forces = source(positions)
     for atom, axis in ((0, 0), (4, 1), (9, 2)):
@@ -31,7 +32,7 @@ def test_forces_are_the_slope_of_the_energy(benzene):
 
 
 def test_benzene_relaxes_to_its_known_bonds(tmp_path, benzene):
-    engine = get_engine("gfn1-xtb")
+    engine = get_engine(XtbSettings())
     outcome = engine.relax(benzene, RelaxSettings(fmax_eV_A=1e-3), SEED, tmp_path)
     bonds = bond_lengths(outcome.atoms)
     assert outcome.converged
@@ -44,7 +45,7 @@ def test_benzene_relaxes_to_its_known_bonds(tmp_path, benzene):
 
 
 def test_a_run_in_two_processes_worth_of_pieces_is_bitwise_one_run(tmp_path, benzene):
-    engine = get_engine("gfn1-xtb")
+    engine = get_engine(XtbSettings())
     settings = NVTSettings(temperature_K=600, n_steps=30, checkpoint_steps=8, trajectory_steps=3)
     whole = engine.nvt(benzene, settings, SEED, tmp_path / "whole")
     source_call, n_calls = XtbForces.__call__, 0
@@ -70,7 +71,7 @@ def test_a_run_in_two_processes_worth_of_pieces_is_bitwise_one_run(tmp_path, ben
 def test_a_periodic_sheet_keeps_its_cell(tmp_path):
     sheet = graphene(size=(2, 2, 1), vacuum=8)
     sheet.pbc = True
-    outcome = get_engine("gfn1-xtb").relax(sheet, RelaxSettings(), SEED, tmp_path)
+    outcome = get_engine(XtbSettings()).relax(sheet, RelaxSettings(), SEED, tmp_path)
     assert outcome.converged
     assert (outcome.atoms.cell == sheet.cell).all()
     assert bond_lengths(outcome.atoms)["C-C"].mean_A == pytest.approx(1.42, abs=0.02)
@@ -83,9 +84,4 @@ def test_silicon_and_carbon_are_a_pair_of_their_own():
 
 def test_an_element_without_parameters_is_an_error_for_a_person(tmp_path):
     with pytest.raises(SimulationError, match="GFN1-xTB found no energy"):
-        get_engine("gfn1-xtb").relax(Atoms("Fm"), RelaxSettings(), SEED, tmp_path)
-
-
-def test_an_engine_that_is_not_there():
-    with pytest.raises(SimulationError, match="got 'vasp'; wanted one of gfn1-xtb"):
-        get_engine("vasp")
+        get_engine(XtbSettings()).relax(Atoms("Fm"), RelaxSettings(), SEED, tmp_path)

@@ -1,0 +1,54 @@
+"""Engines whose forces are computed in this process: the motion is our own, so that it goes on exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
+from hpcstem.simulation.engines.engine import ForceSource, NVTOutcome, RelaxOutcome
+from hpcstem.simulation.motion.dynamics import run_nvt
+from hpcstem.simulation.motion.relaxation import run_relaxation
+from hpcstem.simulation.settings import NVTSettings, RelaxSettings
+
+
+@dataclass(frozen=True)
+class InProcessEngine:
+    """A source of forces, moved by `hpcstem.simulation.motion`.
+
+    Parameters
+    ----------
+    method
+        Method, program and version.
+    source
+        Makes the source of forces of a structure.
+    """
+
+    method: str
+    source: Callable[[Atoms], ForceSource]
+
+    def relax(
+        self,
+        atoms: Atoms,
+        settings: RelaxSettings,
+        seed: np.random.SeedSequence,
+        folder: Path,
+        deadline: Deadline = NO_DEADLINE,
+    ) -> RelaxOutcome:
+        """Relax a structure by L-BFGS; see `hpcstem.simulation.motion.relaxation`."""
+        return run_relaxation(atoms, settings, self.source(atoms), seed, folder, deadline)
+
+    def nvt(
+        self,
+        atoms: Atoms,
+        settings: NVTSettings,
+        seed: np.random.SeedSequence,
+        folder: Path,
+        deadline: Deadline = NO_DEADLINE,
+    ) -> NVTOutcome:
+        """Run molecular dynamics with a Nosé-Hoover chain; see `hpcstem.simulation.motion.dynamics`."""
+        return run_nvt(atoms, settings, self.source(atoms), seed, folder, deadline)
