@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from slurm_cluster import slurm, slurm_session  # noqa: F401
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
