@@ -18,10 +18,12 @@ from hpcstem.execution import Site, load_site
 from hpcstem.frames.readers import SUFFIXES
 from hpcstem.kinetics.study_config import load_study as load_kinetics
 from hpcstem.lattice.study_config import load_study as load_lattice
+from hpcstem.potentials.settings import FitSettings, ToySettings
 from hpcstem.segmentation import TrainingConfig
 
 KINETICS = ("defect-kinetics",)
 LATTICE = ("lattice-model", "order-parameter")
+POTENTIALS = {"force-matching": FitSettings, "force-matching-toy": ToySettings}
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
@@ -141,6 +143,8 @@ def test_workflows_are_valid(path: Path) -> None:
         assert load_kinetics(path)
     elif path.stem in LATTICE:
         assert load_lattice(path)
+    elif path.stem in POTENTIALS:
+        assert checked(POTENTIALS[path.stem], read_yaml(path), str(path))
     else:
         assert load_campaign(path).name == path.stem
     assert f"`{path.stem}`" in (DOCS / "campaigns.md").read_text(encoding="utf-8")

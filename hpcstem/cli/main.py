@@ -22,6 +22,7 @@ _COMMANDS = {
     "db": ("hpcstem.cli.db", "Start and stop the embedded job database of a run."),
     "kinetics": ("hpcstem.cli.kinetics", "Classes, transitions, lifetimes and diffusion of defects."),
     "lattice": ("hpcstem.cli.lattice", "Lattice models of alloys and order-parameter profiles."),
+    "potentials": ("hpcstem.cli.potentials", "Distributions and pair potentials from observed motion."),
     "report": ("hpcstem.cli.report", "Write the HTML report of a run."),
 }
 

@@ -46,6 +46,17 @@ def _ranks() -> Iterator[tuple[Any, bool]]:
             sys.exit(error.exit_status)
 
 
+def _shown(executor: Any) -> Any:
+    """Run analyses on the executor, each with a bar on the terminal."""
+    from hpcstem.campaign.progress import progress_bar
+
+    def run(analysis: Any, batches: Any) -> Any:
+        with progress_bar("fit", len(batches), "block") as update:
+            return executor.run(analysis, batches, on_batch=update)
+
+    return run
+
+
 @command.command()
 @click.argument("atoms", type=_PATH)
 @click.option("--gate-A", "gate_A", required=True, type=float, help="Longest step between frames [Å].")
@@ -211,7 +222,7 @@ def fit(trajectory: Path, config: Path | None, out: Path, as_json: bool, **given
             value |= {key: part for key, part in given.items() if part}
         settings = checked(FitSettings, value, str(config or "command line"))
         source = open_trajectory(trajectory, settings.species, settings.window_A, settings.cutoff_A)
-        study = fitted(executor.run, source, settings, out / "checkpoint")
+        study = fitted(_shown(executor), source, settings, out / "checkpoint")
         if is_root:
             _report(study, settings, out, as_json)
 
@@ -234,7 +245,7 @@ def toy(config: Path, out: Path, as_json: bool) -> None:
         executor.run(ToyFile(path), [settings])
         fit_settings = settings.fit
         source = open_trajectory(path, fit_settings.species, None, fit_settings.cutoff_A)
-        study = fitted(executor.run, source, fit_settings, out / "checkpoint")
+        study = fitted(_shown(executor), source, fit_settings, out / "checkpoint")
         if is_root:
             _report(study, fit_settings, out, as_json, errors_against_truth(study.potential, settings))
 
@@ -287,7 +298,7 @@ def _report(study: Any, settings: Any, out: Path, as_json: bool, truth: Any = No
     write_lammps_table(potential, out / "lammps.table")
     for k, pair in enumerate(potential.pairs):
         write_gromacs_table(potential, k, out / f"table_{'_'.join(pair)}.xvg")
-    draw_potentials(potential, out / "potential.png")
+    draw_potentials(potential, out / "potential.png", study.mean_force)
     wells = {"-".join(pair): potential.well(k) for k, pair in enumerate(potential.pairs)}
     first = next(iter(wells.values()))
     summary = {

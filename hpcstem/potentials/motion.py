@@ -62,6 +62,16 @@ class Motion:
     counts: np.ndarray
 
     @property
+    def diffusion_A(self) -> float:
+        """Root mean square step per axis, less the localisation noise but at least a tenth [Å], over all species."""
+        seen = self.counts > 0
+        total_A2, noise_A2 = (
+            np.average(moment[seen], weights=self.counts[seen]) if seen.any() else 1.0
+            for moment in (self.mean_square_A2, self.noise_A2)
+        )
+        return float(np.sqrt(max(total_A2 - 2 * noise_A2, 0.01 * total_A2)))
+
+    @property
     def remembered(self) -> float:
         """Largest positive autocorrelation beyond zero: momentum, or drift, that lasts from frame to frame."""
         return float(max(0.0, np.nanmax(self.autocorrelation[:, 1:], initial=0.0)))

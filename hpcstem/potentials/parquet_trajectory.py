@@ -33,12 +33,16 @@ class ParquetTrajectory:
         (x0, y0, x1, y1) of the field of view [Å]; None for the range of the atoms.
     cutoff_A
         Range of the forces [Å].
+    diffusion_A
+        Root mean square step per axis, for the weights of atoms with uncertain positions [Å]; None for no such
+        weights.
     """
 
     path: Path
     symbols: tuple[str, ...]
     window_A: tuple[float, float, float, float] | None
     cutoff_A: float
+    diffusion_A: float | None = None
 
     @cached_property
     def _frames(self) -> np.ndarray:
@@ -86,7 +90,7 @@ class ParquetTrajectory:
             positions_A=table.positions_A,
             species=np.argsort(self.symbols)[species],
             track=table.track,
-            weight=atom_weights(table, self._window, self.cutoff_A),
+            weight=atom_weights(table, self._window, self.cutoff_A, self.diffusion_A),
             symbols=self.symbols,
         )
 

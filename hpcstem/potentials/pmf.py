@@ -21,6 +21,8 @@ from hpcstem.potentials.rdf import RDF, RadialDistribution, RDFCounts
 _FEWEST_PAIRS = 20
 _CHANGED = 3.0
 _FROZEN = 0.9
+_BINS_JOINED = 4
+_NO_EDGES_A = 1e9
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,40 @@ def mean_force_potential(analysis: RadialDistribution, blocks: Sequence[RDFCount
     return rdf, MeanForcePotential(
         rdf.species_pairs, rdf.r_A, w, np.where(enough, error, np.nan), np.where(enough, _minus_log(rdf.g_kde), np.nan)
     )
+
+
+def mean_force_of_distances(
+    symbols: tuple[str, ...], cutoff_A: float, blocks: Sequence[np.ndarray], sides_A: tuple[float, float] | None
+) -> MeanForcePotential | None:
+    """Potential of mean force from the distances that a force fit has seen.
+
+    Parameters
+    ----------
+    symbols
+        Names of the species.
+    cutoff_A
+        Upper end of the distances [Å].
+    blocks
+        Pairs by species pair and distance of each of two or more blocks of frames, with shape (n_pairs, n_bins), int64.
+    sides_A
+        Sides of the window that the atoms fill [Å]; None for a periodic box, which has no edges.
+
+    Returns
+    -------
+    MeanForcePotential or None
+        None for a window that is not wider than the cut-off.
+    """
+    if sides_A is not None and min(sides_A) <= cutoff_A:
+        return None
+    width_A, height_A = sides_A or (_NO_EDGES_A, _NO_EDGES_A)
+    n_pairs, n_bins = blocks[0].shape
+    n_joined = n_bins // _BINS_JOINED
+    analysis = RadialDistribution((0.0, 0.0, width_A, height_A), symbols, cutoff_A, cutoff_A / n_joined)
+    # The number of pairs at any distance only scales g, and w is free up to a constant.
+    counts = [
+        RDFCounts(block.reshape(n_pairs, n_joined, -1).sum(axis=2), np.ones(n_pairs, np.int64), 1) for block in blocks
+    ]
+    return mean_force_potential(analysis, counts)[1]
 
 
 def equilibrium_warnings(blocks: Sequence[RDFCounts], past_correlation: float) -> list[str]:

@@ -86,19 +86,40 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class FrameCount:
-    """Analysis: the number of snapshots of one source, found by one rank, so that all agree on it or on its error."""
+class Extent:
+    """How long a trajectory is, and how wide.
 
-    def process(self, batch: TrajectorySource) -> int:
+    Parameters
+    ----------
+    n_frames
+        Number of snapshots.
+    sides_A
+        Range of the atoms of the first snapshot in x and y [Å]; None where the box is periodic or empty.
+    """
+
+    n_frames: int
+    sides_A: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class MeasureExtent:
+    """Analysis: the extent of one source, found by one rank, so that all agree on it or on its error."""
+
+    def process(self, batch: TrajectorySource) -> Extent:
         """Open the source."""
-        return batch.n_frames
+        n_frames = batch.n_frames
+        first = batch.read(0, 1) if n_frames else None
+        if first is None or first.box_A is not None or not len(first.positions_A):
+            return Extent(n_frames, None)
+        x_A, y_A = np.ptp(first.positions_A, axis=0)
+        return Extent(n_frames, (float(x_A), float(y_A)))
 
-    def merge(self, left: int, right: int) -> int:
-        """Add."""
-        return left + right
+    def merge(self, left: Extent, right: Extent) -> Extent:
+        """Never called, for there is one source."""
+        raise NotImplementedError
 
-    def finish(self, partial: int) -> int:
-        """Return the number."""
+    def finish(self, partial: Extent) -> Extent:
+        """Return the extent."""
         return partial
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from hpcstem.potentials.equations import ForceEquations
 from hpcstem.potentials.fitted import FittedPotential, solve
 from hpcstem.potentials.indirect import indirect_inference
 from hpcstem.potentials.motion import Motion, MotionStatistics
+from hpcstem.potentials.parquet_trajectory import ParquetTrajectory
+from hpcstem.potentials.pmf import MeanForcePotential, mean_force_of_distances
 from hpcstem.potentials.settings import FitSettings
-from hpcstem.potentials.streaming import FrameCount, Segment, Streamed, TrajectorySource, segments
+from hpcstem.potentials.streaming import Extent, MeasureExtent, Segment, Streamed, TrajectorySource, segments
 from hpcstem.potentials.verdict import Verdict, past_equations, verdict
 
 Run = Callable[[Any, Sequence[Any]], Any]
@@ -38,12 +40,15 @@ class Study:
         Noise, diffusion, velocity autocorrelation.
     localisation_A
         Standard deviation of the localisation noise per axis, given or estimated [Å].
+    mean_force
+        Potential of mean force of the same snapshots; None where they are not wider than the cut-off.
     """
 
     potential: FittedPotential
     verdict: Verdict
     motion: Motion
     localisation_A: float
+    mean_force: MeanForcePotential | None
 
     def sentences(self) -> list[str]:
         """Say plainly what was found and what must be kept in mind."""
@@ -80,13 +85,19 @@ def fit(run: Run, source: TrajectorySource, settings: FitSettings, checkpoint: P
     StructureError
         The trajectory or the settings cannot be used; the error says why.
     """
-    parts = segments(source, settings.blocks, run(FrameCount(), [source]))
-    work = _Work(run, parts, settings, checkpoint)
+    extent: Extent = run(MeasureExtent(), [source])
+    work = _Work(run, segments(source, settings.blocks, extent.n_frames), settings, checkpoint)
     motion: Motion = work.sums(MotionStatistics(settings.species), "motion").total
+    if isinstance(source, ParquetTrajectory):
+        source = replace(source, diffusion_A=motion.diffusion_A)
+        work = replace(work, parts=segments(source, settings.blocks, extent.n_frames))
     potential, localisation_A = work.potential(motion)
     past = past_equations(potential.basis, settings.species, settings.interval_s, settings.mobility)
-    judged = verdict(work.sums(past, "past"), past, potential.coefficients)
-    return Study(potential, judged, motion, localisation_A)
+    sums = work.sums(past, "past")
+    judged = verdict(sums, past, potential.coefficients)
+    distances = [part.distances for part in sums.parts if part.n_intervals]
+    mean_force = mean_force_of_distances(settings.species, settings.cutoff_A, distances, extent.sides_A)
+    return Study(potential, judged, motion, localisation_A, mean_force)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 References
 ----------
 .. [1] K. Jaqaman et al., Robust single-particle tracking in live-cell time-lapse sequences, Nature Methods 5,
-   695
-   (2008), https://doi.org/10.1038/nmeth.1237 (the cost matrix with birth and death, here frame by frame)
+   695 (2008), https://doi.org/10.1038/nmeth.1237 (the cost matrix with birth and death, here frame by frame)
 """
 
 from __future__ import annotations
@@ -20,9 +19,12 @@ from hpcstem.atoms import NO_TRACK, AtomTable
 from hpcstem.errors import StructureError
 from hpcstem.structure.drift import frame_shift_A
 
+_STEPS_IN_REACH = 5.0
+_LONGEST_REACH = 2.0
+"""In gates: no more than the distance of neighbours, so that no row of atoms moves up by one place."""
 _SPECIES_CHANGE = 0.25
 _MISSED_FRAME = 0.1
-"""Costs as fractions of the gate squared, which is the cost of one death and one birth."""
+"""Costs as fractions of the reach squared, which is the cost of one death and one birth."""
 
 
 def link(table: AtomTable, gate_A: float, max_gap: int = 1, drift_A: np.ndarray | None = None) -> AtomTable:
@@ -30,16 +32,19 @@ def link(table: AtomTable, gate_A: float, max_gap: int = 1, drift_A: np.ndarray 
 
     Frame by frame, atoms are assigned to the tracks seen at most `max_gap` frames before, so that the sum of
     costs is the least possible [1]_: the squared distance after removal of the drift, plus a quarter of the
-    squared gate where the species changes, plus a tenth of it per frame missed; a track that ends and one
-    that begins cost the squared gate together. Atoms that move farther than the gate become new tracks:
-    displacements are censored at the gate.
+    squared reach where the species changes, plus a tenth of it per frame missed; a track that ends and one
+    that begins cost the squared reach together. The reach is the gate, or five times the root mean square step
+    per axis where that is longer, up to twice the gate: an atom that scatters so far may be nearer to a
+    neighbour's place than to its own, but all atoms together tell who is who. Atoms that move farther than the
+    reach become new tracks: displacements are censored there.
 
     Parameters
     ----------
     table
         Atoms of one or more movies, rows in any order.
     gate_A
-        Longest displacement between frames that is still a link [Å].
+        Longest displacement between frames that is still a link, where atoms scatter little [Å]; at most half the
+        distance of neighbours.
     max_gap
         Most frames in a row in which an atom may be missed.
     drift_A
@@ -137,25 +142,37 @@ def _assign(tracks: _Tracks, here: _Tracks, gate_A: float) -> tuple[np.ndarray, 
     """Indices of the tracks and of the atoms here that continue them, at the least total cost."""
     if not len(tracks.identity) or not len(here.identity):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    near = cKDTree(tracks.positions_A).sparse_distance_matrix(cKDTree(here.positions_A), gate_A, output_type="ndarray")
-    old, new = near["i"], near["j"]
+    trees = cKDTree(tracks.positions_A), cKDTree(here.positions_A)
+    near = trees[0].sparse_distance_matrix(trees[1], _LONGEST_REACH * gate_A, output_type="ndarray")
+    old, new, distance_A = near["i"], near["j"], near["v"]
+    reach_A = _reach_A(new, distance_A, gate_A)
     missed = here.frame[new] - tracks.frame[old] - 1
     changed = tracks.species[old] != here.species[new]
-    cost = near["v"] ** 2 + gate_A**2 * (_SPECIES_CHANGE * changed + _MISSED_FRAME * missed)
+    cost = distance_A**2 + reach_A**2 * (_SPECIES_CHANGE * changed + _MISSED_FRAME * missed)
     # A pair that costs more than its death and birth is in no best assignment.
-    worth = cost < gate_A**2
+    worth = cost < reach_A**2
     old, new, cost = old[worth], new[worth], cost[worth]
     n_old, n_new = len(tracks.identity), len(here.identity)
     # A pair whose track and atom have no other candidate is linked in the best assignment.
     alone = (np.bincount(old, minlength=n_old)[old] == 1) & (np.bincount(new, minlength=n_new)[new] == 1)
     links = [np.column_stack([old[alone], new[alone]])]
     old, new, cost = old[~alone], new[~alone], cost[~alone]
-    links.append(_assign_crowded(old, new, cost, gate_A))
+    links.append(_assign_crowded(old, new, cost, reach_A))
     joined = np.concatenate(links)
     return joined[:, 0], joined[:, 1]
 
 
-def _assign_crowded(old: np.ndarray, new: np.ndarray, cost: np.ndarray, gate_A: float) -> np.ndarray:
+def _reach_A(new: np.ndarray, distance_A: np.ndarray, gate_A: float) -> float:
+    """Longest link [Å], from how far atoms are from the nearest place of the frames before."""
+    nearest_A = np.full(new.max(initial=0) + 1, np.inf)
+    np.minimum.at(nearest_A, new, distance_A)
+    # The median distance in a plane is √(2 ln 2) standard deviations per axis.
+    seen_A = nearest_A[np.isfinite(nearest_A)]
+    step_A = float(np.median(seen_A)) / np.sqrt(2 * np.log(2)) if len(seen_A) else 0.0
+    return float(np.clip(_STEPS_IN_REACH * step_A, gate_A, _LONGEST_REACH * gate_A))
+
+
+def _assign_crowded(old: np.ndarray, new: np.ndarray, cost: np.ndarray, reach_A: float) -> np.ndarray:
     """Best links of pairs that share tracks or atoms, with shape (n_links, 2).
 
     The matrix is that of [1]_: links, deaths on one diagonal, births on the other, and the transposed links
@@ -168,7 +185,7 @@ def _assign_crowded(old: np.ndarray, new: np.ndarray, cost: np.ndarray, gate_A: 
     n, m = len(olds), len(news)
     rows = np.concatenate([row, np.arange(n), n + np.arange(m), n + column])
     columns = np.concatenate([column, m + np.arange(n), np.arange(m), m + row])
-    costs = np.concatenate([cost, np.full(n + m, gate_A**2 / 2.0), np.zeros(len(cost))])
+    costs = np.concatenate([cost, np.full(n + m, reach_A**2 / 2.0), np.zeros(len(cost))])
     # Sparse matrices drop zeros; one more on every entry changes no best assignment.
     matrix = csr_array((costs + 1.0, (rows, columns)), shape=(n + m, n + m))
     chosen_row, chosen_column = min_weight_full_bipartite_matching(matrix)

@@ -19,6 +19,7 @@ COMMANDS = [
     "db",
     "kinetics",
     "lattice",
+    "potentials",
     "report",
 ]
 SUBCOMMANDS = [
@@ -32,6 +33,12 @@ SUBCOMMANDS = [
     ("kinetics", "run"),
     ("kinetics", "energies"),
     ("lattice", "run"),
+    ("potentials", "link"),
+    ("potentials", "rdf"),
+    ("potentials", "pmf"),
+    ("potentials", "fit"),
+    ("potentials", "toy"),
+    ("potentials", "compare"),
 ]
 HEAVY = ["torch", "dask", "distributed", "matplotlib", "fireworks", "pymongo", "mongomock", "tblite", "jinja2", "zarr"]
 

@@ -1,4 +1,4 @@
-"""One fit for any number of ranks: `mpiexec -n N python fit_job.py RESULT.npz CHECKPOINT|none [PAUSE_S] [FAULT]`."""
+"""Fits on MPI ranks: `mpiexec -n N python fit_job.py sizes|faults|kill FOLDER [HOLD_AT …]`."""
 
 import os
 import sys
@@ -15,21 +15,27 @@ from hpcstem.potentials.streaming import Streamed, segments
 from hpcstem.potentials.trajectory import Trajectory
 
 BASIS = SplineBasis(0.8, 3.0, 10)
+FAULTS = ("order", "nan", "duplicate", "species")
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Snapshots made on the fly, each from its own number; with a pause or a fault in the middle."""
+    """Snapshots made on the fly, each from its own number; with a fault in the middle, or that never come."""
 
     n_frames: int = 90
-    pause_s: float = 0.0
     fault: str = ""
+    hold_at: tuple[int, ...] = ()
+    folder: str = ""
 
     def __repr__(self):
         return f"Generated({self.n_frames})"
 
     def read(self, first, stop):
-        time.sleep(self.pause_s * (stop - first))
+        for frame in self.hold_at:
+            if first <= frame < stop:
+                Path(self.folder, f"held-{frame}-{os.getpid()}").touch()
+                while True:
+                    time.sleep(60)
         home_A = np.stack(np.meshgrid(np.arange(12.0), np.arange(10.0)), -1).reshape(-1, 2) * 1.4
         frames_A = [
             home_A + 0.1 * np.random.default_rng([1, t]).standard_normal(home_A.shape) for t in range(first, stop)
@@ -51,30 +57,65 @@ class Generated:
         return Trajectory(**columns, symbols=good.symbols)
 
 
-def job(checkpoint, source=None):
-    """Analysis and segments."""
+def job(checkpoint=None, source=None):
+    """Analysis and segments; a checkpoint after every piece."""
     equations = ForceEquations(BASIS, ("C", "Si"), 1.0, "trapezoid", 1)
-    return Streamed(equations, 4, checkpoint, 1e-9), segments(source or Generated(), 9)
+    return Streamed(equations, 4, checkpoint, 0.0), segments(source or Generated(), 9)
 
 
-def main(result, checkpoint, pause_s="0", fault=""):
+def write(path, blocks, analysis):
+    total = blocks.total
+    coefficients = solve(blocks, analysis.analysis).coefficients
+    np.savez(path, gram=total.gram, design=total.design, moment=total.moment, coefficients=coefficients)
+
+
+def sizes(world, folder):
+    """The same fit on one rank, on two, … on all."""
+    from hpcstem.execution import MPIExecutor
+
+    for size in range(1, world.Get_size() + 1):
+        part = world.Split(int(world.Get_rank() < size))
+        if world.Get_rank() < size:
+            with MPIExecutor(part) as executor:
+                analysis, parts = job()
+                blocks = executor.run(analysis, parts)
+                if executor.is_root:
+                    write(folder / f"{size}.npz", blocks, analysis)
+        part.Free()
+
+
+def faults(world, folder):
+    """One fault after the other; each rank writes down the errors that it saw."""
     from hpcstem.errors import HpcstemError
     from hpcstem.execution import MPIExecutor
 
-    with MPIExecutor() as executor:
-        rank = executor._communicator.Get_rank()
-        Path(result).with_name(f"rank-{rank}.pid").write_text(str(os.getpid()))
-        folder = None if checkpoint == "none" else Path(checkpoint)
-        analysis, parts = job(folder, Generated(pause_s=float(pause_s), fault=fault))
-        try:
-            blocks = executor.run(analysis, parts)
-        except HpcstemError as error:
-            print(f"rank {rank}: {type(error).__name__} {error}", file=sys.stderr, flush=True)
-            sys.exit(3)
+    said = []
+    with MPIExecutor(world) as executor:
+        for fault in FAULTS:
+            try:
+                executor.run(*job(source=Generated(fault=fault)))
+            except HpcstemError as error:
+                said.append(f"{type(error).__name__} {error}")
+    (folder / f"rank-{world.Get_rank()}.txt").write_text("\n".join(said))
+
+
+def kill(world, folder, *hold_at):
+    """One fit with checkpoints, held for ever at some snapshots."""
+    from hpcstem.execution import MPIExecutor
+
+    (folder / f"rank-{world.Get_rank()}.pid").write_text(str(os.getpid()))
+    source = Generated(hold_at=tuple(map(int, hold_at)), folder=str(folder))
+    with MPIExecutor(world) as executor:
+        analysis, parts = job(folder / "checkpoint", source)
+        blocks = executor.run(analysis, parts)
         if executor.is_root:
-            total = blocks.total
-            coefficients = solve(blocks, analysis.analysis).coefficients
-            np.savez(result, gram=total.gram, design=total.design, moment=total.moment, coefficients=coefficients)
+            write(folder / "fit.npz", blocks, analysis)
+
+
+def main(what, folder, *rest):
+    from mpi4py import MPI
+
+    {"sizes": sizes, "faults": faults, "kill": kill}[what](MPI.COMM_WORLD, Path(folder), *rest)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,17 @@ def toy_trajectory(n_frames, interval, key=0, cells=(16, 12)):
     return TOY.simulate(positions_A, species, box_A, n_frames, interval, seed)
 
 
+def short_intervals():
+    """1,600 frames a thirtieth of the relaxation time apart, made once for all tests."""
+    return toy_trajectory(1600, 1e-3)
+
+
+def small_and_noisy():
+    """400 frames of 384 atoms, with localisation noise of 0.05 Å; and the same without."""
+    clean = toy_trajectory(400, 2e-3, cells=(12, 8))
+    return with_noise(clean, 0.05), clean
+
+
 def with_noise(trajectory, sigma_A, key=0):
     """The same with localisation noise."""
     noise_A = sigma_A * np.random.default_rng([9, key]).standard_normal(trajectory.positions_A.shape)

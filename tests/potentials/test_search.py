@@ -1,5 +1,5 @@
 import pytest
-from known_motion import BASIS, MOBILITY, SYMBOLS, toy_trajectory
+from known_motion import BASIS, MOBILITY, SYMBOLS, short_intervals
 
 from hpcstem.errors import StructureError
 from hpcstem.execution import SerialExecutor
@@ -10,7 +10,7 @@ from hpcstem.potentials.streaming import InMemory, segments
 
 
 def test_the_evidence_prefers_functions_that_can_follow_the_well():
-    parts = segments(InMemory(toy_trajectory(2400, 1e-3)[:200]), 8)
+    parts = segments(InMemory(short_intervals()[:200]), 8)
     equations = ForceEquations(BASIS, SYMBOLS, 1e-3, "euler", 0, MOBILITY)
     coarse, fine, wide = (
         SplineBasis(1.05, 4.5, 6),

@@ -111,6 +111,17 @@ def test_tables_that_cannot_be_fitted_say_why(arrays, tmp_path, change, thing):
         source.read(0, source.n_frames)
 
 
+def test_uncertain_atoms_of_a_table_count_less(arrays, tmp_path):
+    from hpcstem.potentials.parquet_trajectory import ParquetTrajectory
+
+    table = linked_table(arrays)
+    sigma_A = np.where(table.track == 3, 0.2, 0.1)
+    table.with_columns(sigma_A=sigma_A).write(tmp_path / "t.parquet")
+    window = (-9.0, -9.0, 20.0, 20.0)
+    read = ParquetTrajectory(tmp_path / "t.parquet", SYMBOLS, window, 3.0, diffusion_A=0.1).read(0, 2)
+    np.testing.assert_allclose(read.weight, np.where(read.track == 3, 1 / 9, 1 / 3), rtol=1e-6)
+
+
 def test_files_out_of_the_order_of_time_are_refused(arrays, tmp_path):
     table = linked_table(arrays)
     table[table.frame > 4].write(tmp_path / "a.parquet")

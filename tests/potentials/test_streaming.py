@@ -1,5 +1,4 @@
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fit_job import job
+from fit_job import FAULTS, job
 from known_motion import SYMBOLS, toy_trajectory
 
 from hpcstem.errors import StructureError
@@ -93,52 +92,59 @@ def test_too_short_a_trajectory_or_too_few_blocks_are_refused(small):
         segments(small, 1)
 
 
-def start(job, arguments, n_ranks):
+def start(arguments, n_ranks):
     pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'hpcstem[mpi]'")
-    command = [*mpiexec_command(n_ranks), sys.executable, str(Path(__file__).with_name(job)), *map(str, arguments)]
+    job_file = str(Path(__file__).with_name("fit_job.py"))
+    command = [*mpiexec_command(n_ranks), sys.executable, job_file, *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-@pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
-def test_any_number_of_ranks_gives_the_same_sums_and_potential(tmp_path, n_ranks):
-    process = start("fit_job.py", [tmp_path / "fit.npz", "none"], n_ranks)
-    assert process.wait(timeout=200) == 0, process.stderr.read()
-    reference = SerialExecutor().run(*job(None))
-    with np.load(tmp_path / "fit.npz", allow_pickle=False) as got:
-        for name in ("gram", "design", "moment"):
-            wanted = getattr(reference.total, name)
-            np.testing.assert_allclose(got[name], wanted, rtol=1e-12, atol=1e-12 * np.abs(wanted).max())
-        wanted = solve(reference, job(None)[0].analysis)
-        np.testing.assert_allclose(got["coefficients"], wanted.coefficients, rtol=1e-8, atol=1e-10)
+def test_one_to_four_ranks_give_the_same_sums_and_potential(tmp_path):
+    process = start(["sizes", tmp_path], 4)
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    reference = SerialExecutor().run(*job())
+    potential = solve(reference, job()[0].analysis)
+    for size in (1, 2, 3, 4):
+        with np.load(tmp_path / f"{size}.npz", allow_pickle=False) as got:
+            for name in ("gram", "design", "moment"):
+                wanted = getattr(reference.total, name)
+                np.testing.assert_allclose(got[name], wanted, rtol=1e-12, atol=1e-12 * np.abs(wanted).max())
+            np.testing.assert_allclose(got["coefficients"], potential.coefficients, rtol=1e-8, atol=1e-10)
 
 
 def test_a_job_killed_at_random_goes_on_to_the_same_result(tmp_path):
-    """A rank, then the whole job, are killed with SIGKILL while they work."""
+    """A rank, then the whole job, are killed with SIGKILL while both ranks wait in the middle of their work."""
     rng = np.random.default_rng(11)
-    checkpoint = tmp_path / "checkpoint"
-    arguments = [tmp_path / "fit.npz", checkpoint, 0.02]
-    for victim in ("rank", "job"):
-        process = start("fit_job.py", arguments, 2)
-        deadline = time.monotonic() + 100
-        n_before = len(list(checkpoint.glob("*"))) if checkpoint.exists() else 0
-        while len(list(checkpoint.glob("block-*"))) <= n_before and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(float(rng.uniform(0.05, 0.5)))
-        assert process.poll() is None, "the job ended before it could be killed"
+    # The first rank has the snapshots before 50, the second the others; the second time both get farther.
+    for victim, (low, high) in (("rank", (8, 20)), ("job", (25, 40))):
+        hold_at = rng.integers(low, high, 2) + np.array([0, 48])
+        process = start(["kill", tmp_path, *hold_at], 2)
+        for frame in hold_at:
+            wait_for(process, lambda frame=frame: list(tmp_path.glob(f"held-{frame}-*")))
+        assert len(list((tmp_path / "checkpoint").glob("block-*"))) >= 2
+        ranks = [int((tmp_path / f"rank-{rank}.pid").read_text()) for rank in (0, 1)]
         if victim == "rank":
-            os.kill(int((tmp_path / "rank-1.pid").read_text()), signal.SIGKILL)
+            os.kill(ranks[1], signal.SIGKILL)
         else:
             os.killpg(process.pid, signal.SIGKILL)
-            for rank in (0, 1):
-                kill_quietly(int((tmp_path / f"rank-{rank}.pid").read_text()))
-        assert process.wait(timeout=100) != 0
-    process = start("fit_job.py", [tmp_path / "fit.npz", checkpoint], 2)
-    assert process.wait(timeout=200) == 0, process.stderr.read()
-    reference = SerialExecutor().run(*job(None))
+            for rank in ranks:
+                kill_quietly(rank)
+        assert process.wait(timeout=300) != 0
+    process = start(["kill", tmp_path], 2)
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    reference = SerialExecutor().run(*job())
     with np.load(tmp_path / "fit.npz", allow_pickle=False) as got:
         np.testing.assert_array_equal(got["gram"], reference.total.gram)
         np.testing.assert_array_equal(got["moment"], reference.total.moment)
+
+
+def wait_for(process, condition):
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def kill_quietly(pid):
@@ -148,12 +154,13 @@ def kill_quietly(pid):
         return
 
 
-@pytest.mark.parametrize("fault", ["order", "nan", "duplicate", "species"])
-def test_a_fault_on_one_rank_is_one_error_on_all(tmp_path, fault):
-    process = start("fit_job.py", [tmp_path / "fit.npz", "none", 0, fault], 3)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 3
-    # The ranks write at the same time, so that two lines may run into one.
-    said = re.findall(r"rank \d: (StructureError .*?; wanted)", errors)
-    assert len(said) == 3
-    assert len(set(said)) == 1
+def test_a_fault_on_one_rank_is_one_error_on_all(tmp_path):
+    process = start(["faults", tmp_path], 3)
+    assert process.wait(timeout=300) == 0, process.stderr.read()
+    said = [(tmp_path / f"rank-{rank}.txt").read_text().splitlines() for rank in range(3)]
+    assert said[0] == said[1] == said[2]
+    wanted = ["frame 68 after frame 72", "positions in frame 68; got a value", "two atoms in one place", "index 2"]
+    assert len(said[0]) == len(FAULTS)
+    for line, words in zip(said[0], wanted, strict=True):
+        assert line.startswith("StructureError")
+        assert words in line

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from known_motion import BASIS, MOBILITY, SYMBOLS, run, toy_trajectory, with_noise
+from known_motion import BASIS, MOBILITY, SYMBOLS, run, short_intervals, small_and_noisy
 from known_sheets import honeycomb_A
 
 from hpcstem.potentials.bases import SplineBasis
@@ -25,7 +25,7 @@ def sheet(rng):
 
 
 @pytest.mark.parametrize("sigma_A", [0.03, 0.1])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_an_einstein_crystal_is_not_identifiable(sigma_A, seed):
     rng = np.random.default_rng(seed)
     sites_A, species = sheet(rng)
@@ -36,7 +36,7 @@ def test_an_einstein_crystal_is_not_identifiable(sigma_A, seed):
     assert found.sentences()[0].startswith("not identifiable")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_sites_that_hold_atoms_with_memory_are_not_taken_for_pair_forces(seed):
     rng = np.random.default_rng(seed)
     sites_A, species = sheet(rng)
@@ -50,7 +50,7 @@ def test_sites_that_hold_atoms_with_memory_are_not_taken_for_pair_forces(seed):
 
 
 def test_the_toy_is_identifiable():
-    found = judged(toy_trajectory(2400, 1e-3)[:800], 1e-3, BASIS, MOBILITY)
+    found = judged(short_intervals()[:500], 1e-3, BASIS, MOBILITY)
     assert found.identifiable
     assert all(found.pair_identifiable)
     assert (found.first_stage > 1000).all()
@@ -58,7 +58,7 @@ def test_the_toy_is_identifiable():
 
 
 def test_noise_takes_the_rare_pair_first():
-    found = judged(with_noise(toy_trajectory(400, 2e-3), 0.05), 2e-3, BASIS, MOBILITY)
+    found = judged(small_and_noisy()[0], 2e-3, BASIS, MOBILITY)
     assert found.identifiable
     assert found.pair_identifiable[0]
     assert not found.pair_identifiable[2]

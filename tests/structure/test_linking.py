@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,6 +45,14 @@ def test_precision_and_recall_at_a_tenth_of_an_angstrom(max_gap):
     precision, recall = precision_and_recall(link(table, GATE_A, max_gap), identity, max_gap)
     assert precision >= 0.999
     assert recall >= 0.999
+
+
+def test_atoms_that_scatter_beyond_the_gate_are_told_apart_by_all_together():
+    # A quarter of an ångström per axis: 14 % of the steps are longer than the gate.
+    table, identity, _ = movie(3, 0.25, 30, side_A=60.0)
+    precision, recall = precision_and_recall(link(table, GATE_A), identity, 1)
+    assert precision >= 0.99
+    assert recall >= 0.99
 
 
 @given(seed=st.integers(0, 1000))
@@ -153,15 +159,3 @@ def test_silicon_that_hops_alike_is_no_drift(hopping, staying):
         after[atom_near(sheet, sheet.positions_A[site] + step)] = "Si"
     shift_A = frame_shift_A(sheet.positions_A, before, sheet.positions_A, after, GATE_A)
     np.testing.assert_allclose(shift_A, 0.0, atol=1e-6)
-
-
-def test_two_thousand_atoms_take_less_than_10_ms_per_frame():
-    table, _, _ = movie(3, 0.10, 20, side_A=72.0)
-    link(table.in_frame(0), GATE_A)
-    spent = []
-    for _ in range(3):
-        begun = time.process_time()
-        link(table, GATE_A)
-        spent.append((time.process_time() - begun) / 20)
-    assert len(table) / 20 > 1900
-    assert min(spent) < 0.010
