@@ -50,7 +50,7 @@ def outcomes(launchpad, run: Path) -> dict:
     for result in results(launchpad):
         files = {name: run / "jobs" / result.key / name for name in FILES}
         content = {name: path.read_bytes() for name, path in files.items() if path.exists()}
-        found[result.key] = replace(result, wall_s=0.0), content
+        found[result.key] = replace(result, wall_s=0.0, segments=()), content
     return found
 
 
