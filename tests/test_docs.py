@@ -20,8 +20,17 @@ from hpcstem.kinetics.study_config import load_study as load_kinetics
 from hpcstem.lattice.study_config import load_study as load_lattice
 from hpcstem.potentials.settings import FitSettings, ToySettings
 from hpcstem.segmentation import TrainingConfig
+from hpcstem.simulation.sweep_config import (
+    AdsorbateSection,
+    DynamicsSection,
+    PatchSection,
+    StructureEntry,
+    Sweep,
+    load_sweep,
+)
 
 KINETICS = ("defect-kinetics",)
+SWEEPS = ("adsorbates", "full-cell", "temperature-sweep")
 LATTICE = ("lattice-model", "order-parameter")
 POTENTIALS = {"force-matching": FitSettings, "force-matching-toy": ToySettings}
 ROOT = Path(__file__).parents[1]
@@ -68,7 +77,14 @@ def _first_of_each(sections: list[tuple[str, type[BaseModel]]]) -> list[tuple[st
 @pytest.mark.parametrize(
     ("page", "heading", "model"),
     [("campaigns.md", heading, model) for heading, model in _sections(Campaign, "Top level")]
-    + [("sites.md", heading, model) for heading, model in _first_of_each(_sections(Site, "Top level"))],
+    + [("sites.md", heading, model) for heading, model in _first_of_each(_sections(Site, "Top level"))]
+    + [
+        ("queue.md", "Sweeps", Sweep),
+        ("queue.md", "`structures`", StructureEntry),
+        ("queue.md", "`structures.patch`", PatchSection),
+        ("queue.md", "`adsorbates`", AdsorbateSection),
+        ("queue.md", "`dynamics`", DynamicsSection),
+    ],
 )
 def test_every_key_is_documented_with_its_default(page: str, heading: str, model: type[BaseModel]) -> None:
     rows = _table(DOCS / page, heading)
@@ -141,6 +157,8 @@ def test_workflows_are_valid(path: Path) -> None:
         assert checked(TrainingConfig, read_yaml(path), str(path)).members > 0
     elif path.stem in KINETICS:
         assert load_kinetics(path)
+    elif path.stem in SWEEPS:
+        assert load_sweep(path).name == path.stem
     elif path.stem in LATTICE:
         assert load_lattice(path)
     elif path.stem in POTENTIALS:

@@ -18,7 +18,7 @@ _COMMANDS = {
     "train": ("hpcstem.cli.train", "Train an ensemble on simulated images."),
     "decode": ("hpcstem.cli.decode", "Find the atoms in movies."),
     "structure": ("hpcstem.cli.structure", "Rings and defects of decoded atoms; simulation cells from them."),
-    "queue": ("hpcstem.cli.queue", "See the simulations of a run."),
+    "queue": ("hpcstem.cli.queue", "Queue simulations, run them, and see how they go."),
     "db": ("hpcstem.cli.db", "Start and stop the embedded job database of a run."),
     "kinetics": ("hpcstem.cli.kinetics", "Classes, transitions, lifetimes and diffusion of defects."),
     "lattice": ("hpcstem.cli.lattice", "Lattice models of alloys and order-parameter profiles."),

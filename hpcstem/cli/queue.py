@@ -2,44 +2,295 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from hpcstem.cli.queue_place import opened, place_options
 from hpcstem.cli.show import echo_json, echo_table, json_option
+
+_MOST_LISTED = 20
+_MOST_FAILURES = 8
 
 
 @click.group()
 def command() -> None:
-    """See the simulations of a run."""
+    """Queue simulations, run them, and see how they go."""
+
+
+def _selection(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--where`, `--state` and `--key`."""
+    for option in (
+        click.option("--key", "keys", multiple=True, help="Jobs whose key begins so."),
+        click.option("--state", "states", multiple=True, help="Jobs in this state, such as fizzled."),
+        click.option("--where", multiple=True, help="Jobs by axis=value, such as temperature_K=300."),
+    ):
+        function = option(function)
+    return function
+
+
+def _query(where: tuple[str, ...], states: tuple[str, ...], keys: tuple[str, ...]) -> dict[str, Any]:
+    from hpcstem.simulation.selection import select
+
+    return select(where, states, keys).query()
 
 
 @command.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--db", required=True, type=click.Path(path_type=Path), help="Folder to make.")
+@click.option("--uri", help="MongoDB to use, without user and password; TLS options as MongoDB has them.")
+@click.option("--credentials", type=click.Path(path_type=Path), help="YAML file of mode 0600: user, password.")
 @json_option
-def status(run: Path, as_json: bool) -> None:
-    """Print each job of the run directory RUN: its state, where it ran, how long, and why it failed."""
-    from hpcstem.campaign.run import Run
-    from hpcstem.campaign.schema import load_campaign
-    from hpcstem.campaign.stages.simulation import database_address, launchpad_of
-    from hpcstem.errors import HpcstemError
-    from hpcstem.simulation.queue import queue_status
+def init(db: Path, uri: str | None, credentials: Path | None, as_json: bool) -> None:
+    """Make the folder of a queue, with a database in it or elsewhere."""
+    from hpcstem.simulation.place import create_place
 
-    if not (run / "campaign.yaml").is_file():
-        raise HpcstemError(f"{run} is no run directory", wanted="the --out folder of `hpcstem run`")
-    section = load_campaign(run / "campaign.yaml").simulation
-    address = database_address(Run(run), section)
-    if isinstance(address, Path) and not address.exists():
-        raise HpcstemError(f"{run} has no job queue yet", wanted="`hpcstem run` as far as its stage `simulation`")
-    with launchpad_of(Run(run), section) as launchpad:
-        found = queue_status(launchpad)
+    place = create_place(db, uri, credentials)
     if as_json:
-        echo_json({"counts": dict(found.counts), "jobs": [asdict(job) for job in found.jobs]})
+        echo_json({"folder": place.folder, "uri": place.uri})
         return
-    click.echo(", ".join(f"{n} {state}" for state, n in found.counts.items()) or "no jobs")
-    rows = [
-        (job.name, job.state, job.host, "" if job.seconds is None else f"{job.seconds:.1f} s", job.failure)
-        for job in found.jobs
-    ]
-    echo_table(rows)
+    click.echo(f"queue in {place.folder}, database {place.uri or 'embedded'}")
+
+
+@command.command()
+@click.argument("sweep", type=click.Path(path_type=Path))
+@place_options
+@click.option("--dry-run", is_flag=True, help="Check everything and count the jobs; queue nothing.")
+@json_option
+def add(sweep: Path, db: str, folder: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Queue the jobs of SWEEP (YAML, or the name of a shipped one) that are not queued yet."""
+    from hpcstem.campaign.progress import progress_bar
+    from hpcstem.config import shipped_file
+    from hpcstem.simulation.place import PLACE_FILE, create_place, is_uri
+    from hpcstem.simulation.sweep import expand
+    from hpcstem.simulation.sweep_config import load_sweep
+    from hpcstem.simulation.workflow import add_trees
+
+    path = sweep if sweep.is_file() else shipped_file("workflows", str(sweep))
+    loaded = load_sweep(path)
+    plan = expand(loaded, path.parent)
+    jobs = plan.jobs
+    summary: dict[str, Any] = {"sweep": loaded.name, "jobs": len(jobs), "structures": len(plan.structures)}
+    if dry_run:
+        axes: dict[str, dict[str, int]] = {}
+        for job in jobs:
+            for axis, value in job.labels.items():
+                counts = axes.setdefault(axis, {})
+                counts[value] = counts.get(value, 0) + 1
+        _print(summary | {"axes": axes}, as_json)
+        return
+    here = Path(db)
+    if not is_uri(db) and not (here / PLACE_FILE).exists() and not (here / "campaign.yaml").exists():
+        create_place(here)
+    with opened(db, folder) as queue, progress_bar("queue", len(jobs), "job") as update:
+        plan.write_structures(queue.folder)
+        added = add_trees(queue.launchpad, list(plan.trees.values()), loaded.name, loaded.priority, update)
+    _print(summary | {"new": added.n_new}, as_json)
+
+
+@command.command()
+@place_options
+@click.option("--slots", type=click.IntRange(1), help="Jobs side by side. [default: one per core]")
+@click.option("--pin", is_flag=True, help="Keep each slot on its own share of the cores.")
+@click.option("--gpus", default=0, type=click.IntRange(0), help="GPUs of this node, given to the slots in turn.")
+@click.option("--walltime-s", type=click.FloatRange(0, min_open=True), help="Stop before so many seconds from now.")
+@click.option("--end-time", type=float, help="Stop before this time [s since the epoch].")
+@json_option
+def launch(
+    db: str,
+    folder: Path | None,
+    slots: int | None,
+    pin: bool,
+    gpus: int,
+    walltime_s: float | None,
+    end_time: float | None,
+    as_json: bool,
+) -> None:
+    """Run queued jobs on this node until none is left, or the time is up; several nodes may do so at once."""
+    import time
+
+    from hpcstem.campaign.progress import progress_bar
+    from hpcstem.simulation.launcher import launch as run_queue
+    from hpcstem.simulation.packing import own_slots
+
+    ends = [end for end in (end_time, None if walltime_s is None else time.time() + walltime_s) if end is not None]
+    with opened(db, folder) as queue:
+        total = queue.launchpad.fireworks.count_documents({})
+        with progress_bar("launch", total, "job") as update:
+            found = run_queue(
+                queue.launchpad,
+                queue.folder,
+                own_slots(slots, pin, gpus),
+                progress=lambda counts: update(counts.get("COMPLETED", 0) + counts.get("FIZZLED", 0)),
+                end_time_s=min(ends, default=None),
+            )
+    if as_json:
+        echo_json({"counts": dict(found.counts)})
+        return
+    click.echo(_counted(found.counts) or "no jobs")
+    if found.counts.get("FIZZLED"):
+        click.echo(f"what failed and why: hpcstem queue status --db {db}")
+
+
+@command.command()
+@place_options
+@_selection
+@click.option("--by", help="Axes to count by, by commas; else those with more than one value.")
+@click.option("--jobs", "list_jobs", is_flag=True, help="List every job.")
+@json_option
+def status(
+    db: str,
+    folder: Path | None,
+    where: tuple[str, ...],
+    states: tuple[str, ...],
+    keys: tuple[str, ...],
+    by: str | None,
+    list_jobs: bool,
+    as_json: bool,
+) -> None:
+    """Print how many jobs are in which state, by axis of the sweep, and what failed and why."""
+    from hpcstem.simulation.queue import queue_status
+    from hpcstem.simulation.summary import by_axis, failures
+
+    query = _query(where, states, keys)
+    with opened(db, folder) as queue:
+        found = queue_status(queue.launchpad, query)
+    rows = by_axis(found.jobs, tuple(by.split(",")) if by else ())
+    failed = failures(found.jobs)
+    if as_json:
+        summary = {"axes": [asdict(row) for row in rows], "failures": [asdict(one) for one in failed]}
+        echo_json({"counts": dict(found.counts)} | summary | {"jobs": [asdict(job) for job in found.jobs]})
+        return
+    click.echo(_counted(found.counts) or "no jobs")
+    echo_table([(row.axis, row.value, _counted(row.counts)) for row in rows])
+    for one in failed[:_MOST_FAILURES]:
+        click.echo(f"{one.n_jobs} × {one.reason}")
+        shared = ", ".join(f"{axis}={value}" for axis, value in one.where.items())
+        click.echo(f"    as {one.example} ({one.key[:12]})" + (f"; all of {shared}" if shared else ""))
+    if len(failed) > _MOST_FAILURES:
+        click.echo(f"and {len(failed) - _MOST_FAILURES} other reasons; `--state fizzled --jobs` lists all")
+    if list_jobs or len(found.jobs) <= _MOST_LISTED:
+        echo_table(
+            [
+                (
+                    job.key[:12],
+                    job.name,
+                    job.state,
+                    job.host,
+                    "" if job.seconds is None else f"{job.seconds:.1f} s",
+                    job.failure,
+                )
+                for job in found.jobs
+            ]
+        )
+
+
+@command.command()
+@click.argument("key")
+@place_options
+@json_option
+def show(key: str, db: str, folder: Path | None, as_json: bool) -> None:
+    """Print all that is known of the job whose KEY begins so: inputs, attempts, error, result."""
+    from hpcstem.simulation.selection import select
+    from hpcstem.simulation.steering import describe
+
+    select(keys=[key])
+    with opened(db, folder) as queue:
+        found = describe(queue.launchpad, key)
+    if as_json:
+        echo_json(found)
+        return
+    for name in ("key", "name", "state", "priority"):
+        click.echo(f"{name}: {found[name]}")
+    click.echo("labels: " + ", ".join(f"{axis}={value}" for axis, value in found["labels"].items()))
+    echo_table([("input", name, value) for name, value in found["input"].items()])
+    for attempt in found["attempts"]:
+        took = "" if attempt["runtime_s"] is None else f", {attempt['runtime_s']:.1f} s"
+        click.echo(f"attempt on {attempt['host']} at {attempt['start']}{took}: {attempt['state']}")
+        if attempt["error"]:
+            click.echo(attempt["error"].rstrip())
+    if found["result"]:
+        echo_table([("result", name, value) for name, value in found["result"].items() if name != "settings"])
+
+
+@command.command()
+@place_options
+@_selection
+@json_option
+def rerun(
+    db: str,
+    folder: Path | None,
+    where: tuple[str, ...],
+    states: tuple[str, ...],
+    keys: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Let failed jobs run again, from their last checkpoint."""
+    from hpcstem.simulation.queue import rerun_failed
+
+    with opened(db, folder) as queue:
+        n_jobs = rerun_failed(queue.launchpad, _query(where, states, keys))
+    _print({"rerun": n_jobs}, as_json)
+
+
+@command.command()
+@place_options
+@_selection
+@click.option("--resume", is_flag=True, help="Let paused jobs be started again.")
+@json_option
+def pause(
+    db: str,
+    folder: Path | None,
+    where: tuple[str, ...],
+    states: tuple[str, ...],
+    keys: tuple[str, ...],
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Keep jobs that have not started from being started."""
+    from hpcstem.simulation import steering
+
+    with opened(db, folder) as queue:
+        change = steering.resume if resume else steering.pause
+        n_jobs = change(queue.launchpad, _query(where, states, keys))
+    _print({"resumed" if resume else "paused": n_jobs}, as_json)
+
+
+@command.command()
+@click.argument("number", type=click.IntRange(-1000, 1000))
+@place_options
+@_selection
+@json_option
+def priority(
+    number: int,
+    db: str,
+    folder: Path | None,
+    where: tuple[str, ...],
+    states: tuple[str, ...],
+    keys: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Give jobs that have not started the priority NUMBER; those with a higher one are started first."""
+    from hpcstem.simulation.steering import prioritise
+
+    with opened(db, folder) as queue:
+        n_jobs = prioritise(queue.launchpad, _query(where, states, keys), number)
+    _print({"changed": n_jobs}, as_json)
+
+
+def _counted(counts: Any) -> str:
+    return ", ".join(f"{n} {state}" for state, n in counts.items())
+
+
+def _print(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        echo_json(summary)
+        return
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            for axis, counts in value.items():
+                click.echo(f"{axis}: " + ", ".join(f"{one} ({n})" for one, n in counts.items()))
+        else:
+            click.echo(f"{name}: {value}")

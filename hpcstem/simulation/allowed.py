@@ -25,6 +25,7 @@ _ALLOWED_FIELDS = {
     "_priority",
     "_tasks",
     "key",
+    "labels",
 }
 
 

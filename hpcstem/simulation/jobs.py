@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,20 +39,37 @@ class Job:
         What a person reads in lists.
     parameters
         Parameters of its task, plain JSON.
+    labels
+        Where it stands on the axes of its sweep. They decide nothing, and are no part of the key.
     """
 
     key: str
     kind: str
     title: str
     parameters: Mapping[str, Any]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self, priority: int) -> dict[str, Any]:
         """Return the spec of its firework."""
         task = {"_fw_name": _TASKS[self.kind], **self.parameters}
-        return {"_tasks": [task], "_priority": priority, "_add_launchpad_and_fw_id": True, "key": self.key}
+        spec = {"_tasks": [task], "_priority": priority, "_add_launchpad_and_fw_id": True, "key": self.key}
+        return spec | ({"labels": dict(self.labels)} if self.labels else {})
 
 
-def relax_job(name: str, structure: Atoms | Mapping[str, str], settings: RelaxSettings) -> Job:
+@dataclass(frozen=True)
+class JobTree:
+    """A relaxation and the molecular dynamics that start from what it finds."""
+
+    root: Job
+    children: tuple[Job, ...] = ()
+
+
+def relax_job(
+    name: str,
+    structure: Atoms | Mapping[str, str],
+    settings: RelaxSettings,
+    labels: Mapping[str, str] = MappingProxyType({}),
+) -> Job:
     """Return the relaxation of a structure: atoms, or `path` in the run directory and `sha256` of an XYZ file.
 
     Raises
@@ -70,15 +88,15 @@ def relax_job(name: str, structure: Atoms | Mapping[str, str], settings: RelaxSe
     document = settings.to_document()
     key = _digest(RELAX, digest, document)
     parameters = {"key": key, "name": name, "structure": given, "settings": document}
-    return Job(key, RELAX, f"{name} relax", parameters)
+    return Job(key, RELAX, f"{name} relax", parameters, labels)
 
 
-def nvt_job(name: str, parent: str, settings: NVTSettings) -> Job:
+def nvt_job(name: str, parent: str, settings: NVTSettings, labels: Mapping[str, str] = MappingProxyType({})) -> Job:
     """Return molecular dynamics from the structure that the job with the key `parent` relaxes."""
     document = settings.to_document()
     key = _digest(NVT, parent, document)
     parameters = {"key": key, "name": name, "parent": parent, "settings": document}
-    return Job(key, NVT, f"{name} NVT {settings.temperature_K:g} K", parameters)
+    return Job(key, NVT, f"{name} NVT {settings.temperature_K:g} K", parameters, labels)
 
 
 def read_structure(run_directory: Path, structure: Mapping[str, str]) -> Atoms:

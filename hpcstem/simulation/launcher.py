@@ -3,41 +3,53 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hpcstem.errors import SimulationError
+from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
 from hpcstem.simulation.jobs import job_folder
 from hpcstem.simulation.launchpad import JobLaunchPad
 from hpcstem.simulation.owner import Owner
+from hpcstem.simulation.packing import Slot, plain_slots
 from hpcstem.simulation.queue import ACTIVE_STATES, QueueStatus, queue_counts, queue_status
 from hpcstem.simulation.recovery import mend_workflows, owner_document, recover_lost_runs
 
-_POLL_S, _RECOVER_EVERY_S, _KILL_AFTER_S = 0.5, 3.0, 10.0
+_POLL_S, _RECOVER_EVERY_S, _MEND_EVERY_S, _KILL_AFTER_S = 0.5, 3.0, 60.0, 10.0
+# A worker needs some seconds before it has its first job.
+_LEAST_S = 10.0
 _MAX_DEATHS_PER_JOB, _MAX_DEATHS_IDLE = 3, 5
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 def launch(
     launchpad: JobLaunchPad,
     run_directory: Path,
-    workers: int = 2,
+    workers: int | Sequence[Slot] = 2,
     heartbeat_s: float = 15.0,
     lost_after_s: float = 300.0,
     progress: Callable[[Mapping[str, int]], None] | None = None,
+    end_time_s: float | None = None,
 ) -> QueueStatus:
-    """Run jobs until none is ready or running; then return the queue.
+    """Run jobs until none is ready or running, or until the time is up; then return the queue.
 
     Whatever was killed before, a launcher, a worker or the database: jobs go on from their last checkpoint, and
     outcomes that were on disk already are taken from there.
+
+    At SIGTERM, which schedulers send before they kill, workers stop at the next checkpoint that they reach, and their
+    jobs are ready again.
 
     Parameters
     ----------
@@ -46,13 +58,15 @@ def launch(
     run_directory
         Folder of the campaign; jobs work in `jobs/<key>`.
     workers
-        Worker processes on this host, one thread each.
+        Worker processes on this host, one thread each; or a slot for each.
     heartbeat_s
         Seconds between two signs of life of a worker [s].
     lost_after_s
         Silence after which a worker of another host counts as dead [s].
     progress
         Called about twice a second with the number of jobs in each state.
+    end_time_s
+        When the allocation ends [s since the epoch]; workers stop their jobs before. None for no end.
 
     Raises
     ------
@@ -61,44 +75,60 @@ def launch(
     DatabaseError
         The database is lost and does not come back.
     """
-    _check_numbers(workers, heartbeat_s, lost_after_s)
+    slots = plain_slots(workers) if isinstance(workers, int) else list(workers)
+    if not 0 < heartbeat_s * 3 <= lost_after_s:
+        raise SimulationError("heartbeat_s and lost_after_s", f"{heartbeat_s}, {lost_after_s}", "a ratio of 3 or more")
     run_directory = Path(run_directory).resolve()
     (run_directory / "workers").mkdir(parents=True, exist_ok=True)
+    config = {"run_directory": str(run_directory), "heartbeat_s": heartbeat_s, "end_time": end_time_s}
+    config |= {"idle_s": launchpad.idle_s}
     recover = _Recovery(launchpad, run_directory, lost_after_s)
     recover.everything()
     crew: list[_Worker] = []
+    told, deadline = False, NO_DEADLINE if end_time_s is None else Deadline(end_time_s)
+    with _sigterm_noted() as stop:
+        try:
+            while True:
+                counts = queue_counts(launchpad)
+                if progress is not None:
+                    progress(counts)
+                ended = [worker for worker in crew if worker.process.poll() is not None]
+                crew = [worker for worker in crew if worker not in ended]
+                for worker in ended:
+                    recover.after_death(worker)
+                recover.now_and_then(counts)
+                if stop.is_set() and not told:
+                    told = True
+                    for worker in crew:
+                        worker.process.terminate()
+                if not told and deadline.allows(_LEAST_S) and any(counts.get(state) for state in ACTIVE_STATES):
+                    busy = {worker.slot for worker in crew}
+                    crew += [_start(slot, launchpad, config) for slot in slots if slot not in busy]
+                elif not crew and not (counts.get("WAITING") and recover.mends()):
+                    return queue_status(launchpad)
+                time.sleep(_POLL_S)
+        finally:
+            for worker in crew:
+                worker.end()
+
+
+@contextmanager
+def _sigterm_noted() -> Iterator[threading.Event]:
+    """Set the event at SIGTERM; signals reach the main thread, so in another one nothing is changed."""
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: noted.set())
     try:
-        while True:
-            counts = queue_counts(launchpad)
-            if progress is not None:
-                progress(counts)
-            ended = [worker for worker in crew if worker.process.poll() is not None]
-            crew = [worker for worker in crew if worker not in ended]
-            for worker in ended:
-                recover.after_death(worker)
-            recover.now_and_then(counts)
-            if any(counts.get(state) for state in ACTIVE_STATES):
-                busy = {worker.number for worker in crew}
-                for number in sorted(set(range(workers)) - busy):
-                    crew.append(_start(number, launchpad, run_directory, heartbeat_s))
-            elif not crew:
-                return queue_status(launchpad)
-            time.sleep(_POLL_S)
+        yield noted
     finally:
-        for worker in crew:
-            worker.end()
-
-
-def _check_numbers(workers: int, heartbeat_s: float, lost_after_s: float) -> None:
-    if workers < 1:
-        raise SimulationError("workers", workers, "at least 1")
-    if not 0 < heartbeat_s * 3 <= lost_after_s:
-        raise SimulationError("heartbeat_s and lost_after_s", f"{heartbeat_s}, {lost_after_s}", "a ratio of 3 or more")
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(frozen=True)
 class _Worker:
-    number: int
+    slot: Slot
     process: subprocess.Popen[bytes]
     owner: Owner
     log: Path
@@ -132,21 +162,26 @@ class _Recovery:
     deaths: Counter[tuple[int, int]] = field(default_factory=Counter)
     deaths_idle: int = 0
     n_completed: int = 0
-    last: float = field(default_factory=time.monotonic)
+    recovered: float = field(default_factory=time.monotonic)
+    mended: float = -math.inf
 
     def everything(self) -> None:
-        def both() -> None:
-            mend_workflows(self.launchpad)
-            recover_lost_runs(self.launchpad, self.lost_after_s)
+        """Give back lost runs, and mend workflows where it was not done lately: that reads all of them."""
+        if time.monotonic() - self.mended > _MEND_EVERY_S:
+            self.mends()
+        self.launchpad.patiently(lambda: recover_lost_runs(self.launchpad, self.lost_after_s))
+        self.recovered = time.monotonic()
 
-        self.launchpad.patiently(both)
-        self.last = time.monotonic()
+    def mends(self) -> bool:
+        """Mend workflows; tell whether there was anything to mend."""
+        self.mended = time.monotonic()
+        return self.launchpad.patiently(lambda: mend_workflows(self.launchpad)) > 0
 
     def now_and_then(self, counts: Mapping[str, int]) -> None:
         """Look for workers of other launchers that have died or gone silent, and whether the work goes on."""
         if counts.get("COMPLETED", 0) > self.n_completed:
             self.n_completed, self.deaths_idle = counts["COMPLETED"], 0
-        if time.monotonic() - self.last > _RECOVER_EVERY_S:
+        if time.monotonic() - self.recovered > _RECOVER_EVERY_S:
             self.everything()
 
     def after_death(self, worker: _Worker) -> None:
@@ -155,6 +190,8 @@ class _Recovery:
             self.deaths_idle = 0
             return
         held = self.launchpad.patiently(lambda: self._held_by(worker.owner))
+        # It may have died in the middle of a change.
+        self.mended = -math.inf
         self.everything()
         self.deaths.update(held)
         self.deaths_idle = 0 if held else self.deaths_idle + 1
@@ -178,8 +215,8 @@ class _Recovery:
         return held
 
 
-def _start(number: int, launchpad: JobLaunchPad, run_directory: Path, heartbeat_s: float) -> _Worker:
-    folder = run_directory / "workers" / f"{socket.gethostname()}-{number}"
+def _start(slot: Slot, launchpad: JobLaunchPad, config: Mapping[str, Any]) -> _Worker:
+    folder = Path(config["run_directory"]) / "workers" / f"{socket.gethostname()}-{slot.number}"
     folder.mkdir(exist_ok=True)
     log = folder / "worker.log"
     with open(log, "ab") as handle:
@@ -189,18 +226,21 @@ def _start(number: int, launchpad: JobLaunchPad, run_directory: Path, heartbeat_
             stdout=handle,
             stderr=handle,
             cwd=folder,
-            env=os.environ | _ONE_THREAD,
+            env=os.environ | slot.environment,
             # Out of reach of the terminal's Ctrl-C, which FireWorks would take for a failure of the job.
             start_new_session=True,
         )
-    # The address may hold a password: through the pipe, not on the command line that everyone can read.
-    config = {"address": launchpad.address, "run_directory": str(run_directory), "heartbeat_s": heartbeat_s}
+    if slot.cores:
+        # Before it reads a line, and so before it starts threads.
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(process.pid, slot.cores)
     if process.stdin is None:
         raise SimulationError("a worker", "no standard input", "a pipe")
     try:
-        process.stdin.write(json.dumps(config).encode() + b"\n")
+        # The address may hold a password: through the pipe, not on the command line that everyone can read.
+        process.stdin.write(json.dumps(dict(config) | {"address": launchpad.address}).encode() + b"\n")
         process.stdin.flush()
     except BrokenPipeError:
         # It has died already; the caller finds that out by its status.
         pass
-    return _Worker(number, process, Owner.of(process.pid), log)
+    return _Worker(slot, process, Owner.of(process.pid), log)

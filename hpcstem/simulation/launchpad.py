@@ -33,6 +33,9 @@ class JobLaunchPad(fireworks.LaunchPad):
     address
         Folder of an embedded database, which is started if need be, or a `mongodb://` or `mongodb+srv://` URI
         with user, password and TLS options in it.
+    idle_s
+        An embedded database that has to be started ends when nobody has been connected for so long [s]; None: it
+        goes on.
 
     Raises
     ------
@@ -40,12 +43,12 @@ class JobLaunchPad(fireworks.LaunchPad):
         The database cannot be started or reached, or refuses the user.
     """
 
-    def __init__(self, address: str | Path) -> None:
+    def __init__(self, address: str | Path, idle_s: float | None = None) -> None:
         restrict_loading()
-        self.address = str(address)
+        self.address, self.idle_s = str(address), idle_s
         self.owner = Owner.current()
         self.folder = None if self.address.startswith(("mongodb://", "mongodb+srv://")) else Path(address)
-        uri = start_database(self.folder) if self.folder else self.address
+        uri = start_database(self.folder, idle_s) if self.folder else self.address
         options = {
             "serverSelectionTimeoutMS": _EMBEDDED_SELECTION_MS if self.folder else _REMOTE_SELECTION_MS,
             "socketTimeoutMS": _SOCKET_TIMEOUT_MS,
@@ -53,7 +56,8 @@ class JobLaunchPad(fireworks.LaunchPad):
         try:
             name = parse_uri(uri, validate=True).get("database") or DEFAULT_DATABASE
             super().__init__(host=uri, name=name, uri_mode=True, strm_lvl="ERROR", mongoclient_kwargs=options)
-            self._prepare()
+            # The database may have been at its end when it was found.
+            self.patiently(self._prepare) if self.folder else self._prepare()
         except (ConnectionFailure, OperationFailure, ConfigurationError, InvalidURI) as error:
             # The address may hold a password, so the message must not.
             message = str(error).split(", full error", 1)[0]
@@ -77,7 +81,7 @@ class JobLaunchPad(fireworks.LaunchPad):
                 if time.monotonic() > deadline:
                     raise DatabaseError("the job database", "no answer for 60 s") from error
                 if self.folder:
-                    start_database(self.folder)
+                    start_database(self.folder, self.idle_s)
                 else:
                     time.sleep(_RETRY_S)
 
@@ -160,15 +164,20 @@ class JobLaunchPad(fireworks.LaunchPad):
             self.db.locks.update_one({"_id": "adding"}, {"$setOnInsert": {"purpose": "add"}}, upsert=True)
 
 
-def open_launchpad(address: str | Path) -> JobLaunchPad:
+def open_launchpad(address: str | Path, idle_s: float | None = None) -> JobLaunchPad:
     """Return the launchpad at `address`: the folder of an embedded database, or a MongoDB URI.
+
+    Parameters
+    ----------
+    address, idle_s
+        As of `JobLaunchPad`.
 
     Raises
     ------
     DatabaseError
         The database cannot be started or reached, or refuses the user.
     """
-    return JobLaunchPad(address)
+    return JobLaunchPad(address, idle_s)
 
 
 def _now() -> datetime.datetime:

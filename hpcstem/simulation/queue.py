@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hpcstem.simulation.allowed import RELAX_TASK
@@ -36,6 +36,8 @@ class JobStatus:
         Duration of its last launch so far [s]; None where it was never launched.
     failure
         Last line of the error; empty where it has not failed.
+    labels
+        Where it stands on the axes of its sweep.
     """
 
     key: str
@@ -45,6 +47,7 @@ class JobStatus:
     host: str
     seconds: float | None
     failure: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,16 +76,24 @@ def queue_counts(launchpad: JobLaunchPad) -> dict[str, int]:
     return {state: n for state, n in counts.items() if n}
 
 
-def queue_status(launchpad: JobLaunchPad) -> QueueStatus:
-    """Return every job with its state, host, duration and reason of failure."""
+def queue_status(launchpad: JobLaunchPad, query: Mapping[str, Any] | None = None) -> QueueStatus:
+    """Return every job with its state, host, duration and reason of failure.
+
+    Parameters
+    ----------
+    launchpad
+        The queue.
+    query
+        Filter of the collection `fireworks`, such as that of a `Selection`; None for all jobs.
+    """
     fields = {"fw_id": 1, "name": 1, "state": 1, "launches": 1, "spec.key": 1, "spec._tasks._fw_name": 1}
-    fields |= {"spec._exception_details._message": 1}
+    fields |= {"spec._exception_details._message": 1, "spec.labels": 1}
     launch_fields = {"launch_id": 1, "host": 1, "time_start": 1, "runtime_secs": 1, "state": 1}
     launch_fields |= {"action.stored_data._exception._stacktrace": 1}
 
     def read() -> tuple[list[Any], dict[int, Any]]:
         launches = launchpad.launches.find({}, launch_fields)
-        fireworks = sorted(launchpad.fireworks.find({}, fields), key=lambda document: document["fw_id"])
+        fireworks = sorted(launchpad.fireworks.find(query or {}, fields), key=lambda document: document["fw_id"])
         return fireworks, {launch["launch_id"]: launch for launch in launches}
 
     fireworks, launches = launchpad.patiently(read)
@@ -104,8 +115,21 @@ def rerun(launchpad: JobLaunchPad, keys: Iterable[str]) -> int:
     keys
         Keys of jobs; those in other states are left alone.
     """
-    query = {"spec.key": {"$in": list(keys)}, "state": "FIZZLED"}
-    failed = [document["fw_id"] for document in launchpad.fireworks.find(query, {"fw_id": 1})]
+    return rerun_failed(launchpad, {"spec.key": {"$in": list(keys)}})
+
+
+def rerun_failed(launchpad: JobLaunchPad, query: Mapping[str, Any]) -> int:
+    """Let failed jobs run again, from their last checkpoint; return how many.
+
+    Parameters
+    ----------
+    launchpad
+        The queue.
+    query
+        Filter of the collection `fireworks`; what it picks in other states is left alone.
+    """
+    found = launchpad.fireworks.find(dict(query), {"fw_id": 1, "state": 1})
+    failed = [document["fw_id"] for document in found if document["state"] == "FIZZLED"]
     for fw_id in failed:
         launchpad.requeue(fw_id)
     return len(failed)
@@ -128,6 +152,7 @@ def _job_status(firework: Mapping[str, Any], launch: Mapping[str, Any]) -> JobSt
         host=launch.get("host") or "",
         seconds=_seconds(launch),
         failure=failure,
+        labels=spec.get("labels") or {},
     )
 
 

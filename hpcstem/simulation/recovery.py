@@ -68,7 +68,7 @@ def mend_workflows(launchpad: JobLaunchPad) -> int:
             launchpad.fireworks.delete_many({"fw_id": {"$in": sorted(orphans)}})
     stale = [w for w in workflows if w not in partial and _is_stale(w, states)]
     for workflow in stale:
-        _resynchronise(launchpad, workflow["nodes"][0])
+        resynchronise(launchpad, workflow["nodes"][0])
     return len(stale) + len(partial)
 
 
@@ -96,7 +96,8 @@ def _is_stale(workflow: Mapping[str, Any], states: Mapping[int, str]) -> bool:
     )
 
 
-def _resynchronise(launchpad: JobLaunchPad, fw_id: int) -> None:
+def resynchronise(launchpad: JobLaunchPad, fw_id: int) -> None:
+    """Set the states in the workflow of a job by its jobs, and make ready whatever waits for nothing any more."""
     with launchpad.workflow_lock(fw_id):
         workflow = launchpad.get_wf_by_fw_id_lzyfw(fw_id)
         for node, firework in workflow.id_fw.items():

@@ -11,7 +11,9 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hpcstem.errors import HpcstemError
 from hpcstem.simulation.deadline import NO_DEADLINE, Deadline, catch_sigterm
@@ -25,14 +27,14 @@ def main() -> int:
     config = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     try:
-        _work(config["address"], Path(config["run_directory"]), config["heartbeat_s"], config.get("end_time"))
+        _work(config, Path(config["run_directory"]), config["end_time"])
     except HpcstemError as error:
         print(error, file=sys.stderr)
         return error.exit_status
     return 0
 
 
-def _work(address: str, run_directory: Path, heartbeat_s: float, end_time_s: float | None) -> None:
+def _work(config: Mapping[str, Any], run_directory: Path, end_time_s: float | None) -> None:
     from fireworks import FWorker
     from fireworks.core import rocket
     from fireworks.core.rocket_launcher import launch_rocket
@@ -40,8 +42,8 @@ def _work(address: str, run_directory: Path, heartbeat_s: float, end_time_s: flo
     from hpcstem.simulation.launchpad import open_launchpad
 
     # FireWorks reads its period once, when it is imported; an hour is too long to notice a lost worker.
-    rocket.PING_TIME_SECS = heartbeat_s
-    launchpad = open_launchpad(address)
+    rocket.PING_TIME_SECS = config["heartbeat_s"]
+    launchpad = open_launchpad(config["address"], config["idle_s"])
     environment = {"run_directory": str(run_directory), "owner": launchpad.owner.to_document(), "end_time": end_time_s}
     deadline = NO_DEADLINE if end_time_s is None else Deadline(end_time_s)
     catch_sigterm()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ase import Atoms
 from fireworks import Firework, Workflow
 
-from hpcstem.simulation.jobs import Job, nvt_job, relax_job
+from hpcstem.simulation.jobs import Job, JobTree, nvt_job, relax_job
 from hpcstem.simulation.launchpad import JobLaunchPad
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
+
+_BATCH_JOBS = 500
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,22 @@ class AddedJobs:
 
     relax: str
     nvt: tuple[str, ...]
+    n_new: int
+
+
+@dataclass(frozen=True)
+class AddedTrees:
+    """What an addition of many jobs did.
+
+    Parameters
+    ----------
+    n_jobs
+        Number of jobs given.
+    n_new
+        How many of them were not in the queue before.
+    """
+
+    n_jobs: int
     n_new: int
 
 
@@ -65,31 +83,102 @@ def add_relax_nvt(
         The database cannot be reached.
     """
     root = relax_job(name, structure, relax)
-    children = [nvt_job(name, root.key, settings) for settings in nvt]
-    with launchpad.adding_lock():
-        keys = [job.key for job in [root, *children]]
-        found = launchpad.fireworks.find({"spec.key": {"$in": keys}}, {"fw_id": 1, "spec.key": 1})
-        known = {document["spec"]["key"]: document["fw_id"] for document in found}
-        new = list({child.key: child for child in children if child.key not in known}.values())
-        if root.key not in known:
-            _insert(launchpad, name, root, new, priority)
+    children = tuple(nvt_job(name, root.key, settings) for settings in nvt)
+    added = add_trees(launchpad, [JobTree(root, children)], name, priority)
+    return AddedJobs(root.key, tuple(child.key for child in children), added.n_new)
+
+
+def add_trees(
+    launchpad: JobLaunchPad,
+    trees: Sequence[JobTree],
+    name: str,
+    priority: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> AddedTrees:
+    """Queue many relaxations and what starts from them; what is queued already is not added again.
+
+    Broken off, it has added a part; called again, it adds the rest.
+
+    Parameters
+    ----------
+    launchpad
+        The queue.
+    trees
+        The jobs.
+    name
+        Name of the workflows.
+    priority
+        Jobs with a higher number are started first; what was queued before keeps its own.
+    progress
+        Called with the number of jobs dealt with so far.
+
+    Raises
+    ------
+    DatabaseError
+        The database cannot be reached.
+    """
+    n_jobs = n_new = 0
+    for batch in _batches(trees):
+        # For each batch anew: whoever waits for the lock, waits for a batch alone.
+        with launchpad.adding_lock():
+            n_new += _add_batch(launchpad, batch, name, priority)
+        n_jobs += sum(1 + len(tree.children) for tree in batch)
+        if progress is not None:
+            progress(n_jobs)
+    return AddedTrees(n_jobs, n_new)
+
+
+def _batches(trees: Sequence[JobTree]) -> Iterator[list[JobTree]]:
+    batch: list[JobTree] = []
+    size = 0
+    for tree in trees:
+        batch.append(tree)
+        size += 1 + len(tree.children)
+        if size >= _BATCH_JOBS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _add_batch(launchpad: JobLaunchPad, trees: Sequence[JobTree], name: str, priority: int) -> int:
+    keys = [job.key for tree in trees for job in (tree.root, *tree.children)]
+    found = launchpad.fireworks.find({"spec.key": {"$in": keys}}, {"fw_id": 1, "spec.key": 1})
+    known = {document["spec"]["key"]: document["fw_id"] for document in found}
+    whole, n_new = [], 0
+    for tree in trees:
+        new = list({child.key: child for child in tree.children if child.key not in known}.values())
+        n_new += len(new)
+        if tree.root.key not in known:
+            n_new += 1
+            whole.append([tree.root, *new])
         elif new:
-            _append(launchpad, known[root.key], new, priority)
-    n_new = len(new) + (root.key not in known)
-    return AddedJobs(root.key, tuple(child.key for child in children), n_new)
+            _append(launchpad, known[tree.root.key], new, priority)
+        known |= dict.fromkeys([tree.root.key, *(child.key for child in new)], known.get(tree.root.key, 0))
+    if whole:
+        _insert(launchpad, name, whole, priority)
+    return n_new
 
 
-def _insert(launchpad: JobLaunchPad, name: str, root: Job, children: Sequence[Job], priority: int) -> None:
-    """Insert the workflow, then the children, then the root: no worker meets a job whose kin are not there yet."""
-    fireworks = [_firework(job, priority) for job in [root, *children]]
-    first = launchpad.get_new_fw_id(quantity=len(fireworks))
-    for fw_id, firework in enumerate(fireworks, start=first):
-        firework.fw_id = fw_id
-    links = {first: [firework.fw_id for firework in fireworks[1:]]}
-    workflow = Workflow(fireworks, links, name=name)
-    workflow.id_fw[first].state = workflow.fw_states[first] = "READY"
-    launchpad.workflows.insert_one(workflow.to_db_dict())
-    launchpad.fireworks.insert_many([firework.to_db_dict() for firework in reversed(fireworks)])
+def _insert(launchpad: JobLaunchPad, name: str, trees: Sequence[Sequence[Job]], priority: int) -> None:
+    """Insert workflows, then children, then roots: no worker meets a job whose kin are not there yet."""
+    next_id = launchpad.get_new_fw_id(quantity=sum(map(len, trees)))
+    workflows, children, roots = [], [], []
+    for jobs in trees:
+        fireworks = [_firework(job, priority) for job in jobs]
+        for firework in fireworks:
+            firework.fw_id = next_id
+            next_id += 1
+        root = fireworks[0].fw_id
+        workflow = Workflow(fireworks, {root: [firework.fw_id for firework in fireworks[1:]]}, name=name)
+        workflow.id_fw[root].state = workflow.fw_states[root] = "READY"
+        workflows.append(workflow.to_db_dict())
+        roots.append(fireworks[0].to_db_dict())
+        children += [firework.to_db_dict() for firework in fireworks[1:]]
+    launchpad.workflows.insert_many(workflows)
+    if children:
+        launchpad.fireworks.insert_many(children)
+    launchpad.fireworks.insert_many(roots)
 
 
 def _append(launchpad: JobLaunchPad, root_id: int, children: Sequence[Job], priority: int) -> None:

@@ -234,7 +234,7 @@ def test_database_starts_once_and_stops(run_here, copied_run):
         found = json.loads(database("status", "--json"))
         assert (found["running"], found["uri"]) == (True, uri)
         # What is running already is left running.
-        assert run_here("queue", "status", copied_run.folder)[0] == 0
+        assert run_here("queue", "status", "--db", copied_run.folder)[0] == 0
         assert json.loads(database("status", "--json"))["running"] is True
     finally:
         assert database("stop").strip() == "stopped"
@@ -243,13 +243,13 @@ def test_database_starts_once_and_stops(run_here, copied_run):
 
 
 def test_queue_status_names_each_job_and_stops_what_it_started(run_here, copied_run):
-    status, out, _ = run_here("queue", "status", copied_run.folder, "--json")
+    status, out, _ = run_here("queue", "status", "--db", copied_run.folder, "--json")
     assert status == 0
     found = json.loads(out)
     assert found["counts"] == {"COMPLETED": 3}
     assert sorted(job["kind"] for job in found["jobs"]) == ["nvt", "nvt", "relax"]
     assert all(job["seconds"] > 0 and job["failure"] == "" for job in found["jobs"])
-    status, out, _ = run_here("queue", "status", copied_run.folder)
+    status, out, _ = run_here("queue", "status", "--db", copied_run.folder)
     assert status == 0
     assert out.splitlines()[0] == "3 COMPLETED"
     assert "small NVT 600 K" in out
@@ -257,7 +257,7 @@ def test_queue_status_names_each_job_and_stops_what_it_started(run_here, copied_
     assert not (copied_run.folder / "simulation" / "database-claim.json").exists()
 
 
-@pytest.mark.parametrize("arguments", [("queue", "status"), ("db", "start"), ("db", "stop"), ("db", "status")])
+@pytest.mark.parametrize("arguments", [("db", "start"), ("db", "stop"), ("db", "status")])
 def test_commands_on_a_run_refuse_another_folder(run_here, tmp_path, arguments):
     status, _, err = run_here(*arguments, tmp_path)
     assert status == 2
@@ -265,8 +265,15 @@ def test_commands_on_a_run_refuse_another_folder(run_here, tmp_path, arguments):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_folder_without_a_queue_is_refused(run_here, tmp_path):
+    status, _, err = run_here("queue", "status", "--db", tmp_path)
+    assert status == 2
+    assert f"{tmp_path} holds no queue; wanted `hpcstem queue init --db {tmp_path}`" in err
+    assert not any(tmp_path.iterdir())
+
+
 def test_queue_status_before_the_simulation_is_an_error(run_here, copied_run):
     shutil.rmtree(copied_run.folder / "simulation")
-    status, _, err = run_here("queue", "status", copied_run.folder)
+    status, _, err = run_here("queue", "status", "--db", copied_run.folder)
     assert status == 2
     assert "has no job queue yet" in err

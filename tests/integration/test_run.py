@@ -130,7 +130,7 @@ def test_trajectories_of_temperatures_that_were_dropped_go(copied_run):
     assert status_of(copied_run, "--until", "simulation")["simulation"] == "done"
     assert [path.name for path in copied_run.folder.glob("simulation/nvt-*.xyz")] == ["nvt-600K.xyz"]
     # Nothing was computed again: both jobs were in the queue already.
-    found = json.loads(hpcstem("queue", "status", copied_run.folder, "--json").stdout)
+    found = json.loads(hpcstem("queue", "status", "--db", copied_run.folder, "--json").stdout)
     assert found["counts"] == {"COMPLETED": 3}
 
 

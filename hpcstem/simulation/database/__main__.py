@@ -14,8 +14,10 @@ def main() -> int:
     """Serve; return 0 after a stop that was asked for, or an error's exit status."""
     parser = argparse.ArgumentParser(description="Serve an embedded job database on a Unix socket.")
     parser.add_argument("--folder", type=Path, required=True, help="folder that holds the database")
+    parser.add_argument("--idle-s", type=float, help="end when nobody has been connected for so long")
+    arguments = parser.parse_args()
     try:
-        serve(parser.parse_args().folder)
+        serve(arguments.folder, arguments.idle_s)
     except HpcstemError as error:
         print(error, file=sys.stderr)
         return error.exit_status

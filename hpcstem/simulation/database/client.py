@@ -16,6 +16,8 @@ from hpcstem.files import read_json
 from hpcstem.simulation.database.server import HEARTBEAT_S, STATE_FILE
 from hpcstem.simulation.owner import Owner
 
+# What a server on another host takes to end, and this host to hear of it.
+_ELSEWHERE_S = 10.0
 _START_TIMEOUT_S, _STOP_TIMEOUT_S, _POLL_S = 30.0, 20.0, 0.05
 
 
@@ -61,11 +63,19 @@ def database_status(folder: Path) -> DatabaseStatus:
     return DatabaseStatus(folder, False, "", None, f"not running; {where} has ended or does not answer")
 
 
-def start_database(folder: Path) -> str:
+def start_database(folder: Path, idle_s: float | None = None) -> str:
     """Return the URI of the database in `folder`; start its server if none runs.
 
     The server is a process of its own that outlives the caller. Called again, or by many at once, it is the same
     server. The folder is made if absent, and is closed to all other users.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    idle_s
+        A server started here ends when nobody has been connected for so long [s]; None: it goes on. One on another
+        host that will end so is waited for.
 
     Raises
     ------
@@ -75,9 +85,13 @@ def start_database(folder: Path) -> str:
     """
     folder = Path(folder).resolve()
     status = database_status(folder)
+    deadline = time.monotonic() + _idle_s(folder) + _ELSEWHERE_S
+    while status.owner is not None and not status.owner.is_here and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        status = database_status(folder)
     if not status.running:
         _prepare(folder)
-        status = _spawn(folder)
+        status = _spawn(folder, idle_s)
     if status.owner is not None and not status.owner.is_here:
         raise DatabaseError(
             f"the database in {folder} runs on {status.owner.host}",
@@ -146,8 +160,18 @@ def _prepare(folder: Path) -> None:
         raise DatabaseError(f"cannot use {folder}", error.strerror, "a folder of your own") from error
 
 
-def _spawn(folder: Path) -> DatabaseStatus:
+def _idle_s(folder: Path) -> float:
+    """After how long the server of a folder ends by itself, less `_ELSEWHERE_S` where it does not [s]."""
+    try:
+        idle_s = read_json(folder / STATE_FILE).get("idle_s")
+    except HpcstemError:
+        return -_ELSEWHERE_S
+    return -_ELSEWHERE_S if idle_s is None else float(idle_s)
+
+
+def _spawn(folder: Path, idle_s: float | None) -> DatabaseStatus:
     command = [sys.executable, "-m", "hpcstem.simulation.database", "--folder", str(folder)]
+    command += [] if idle_s is None else ["--idle-s", str(idle_s)]
     log_path = folder / "server.log"
     log_path.touch(mode=0o600)
     with open(log_path, "ab") as log:

@@ -28,8 +28,8 @@ HEARTBEAT_S = 5.0
 _MAX_SOCKET_PATH_BYTES = 100  # the system's limit is 107
 
 
-def serve(folder: Path) -> None:
-    """Serve the database in `folder` until SIGTERM or SIGINT.
+def serve(folder: Path, idle_s: float | None = None) -> None:
+    """Serve the database in `folder` until SIGTERM or SIGINT, or until nobody has been connected for `idle_s` seconds.
 
     Raises
     ------
@@ -49,11 +49,11 @@ def serve(folder: Path) -> None:
         if store.dropped_bytes:
             print(f"set aside {store.dropped_bytes} bytes of a torn journal", file=sys.stderr)
         socket_path = _socket_path(folder)
-        with _Server(str(socket_path), Commands(store)) as server:
+        with _Server(str(socket_path), Commands(store), idle_s) as server:
             socket_path.chmod(0o600)
             signal.signal(signal.SIGTERM, server.stop)
             signal.signal(signal.SIGINT, server.stop)
-            _announce(folder, socket_path)
+            _announce(folder, socket_path, idle_s)
             threading.Thread(target=_beat, args=(folder, socket_path, server), daemon=True).start()
             server.serve_forever(poll_interval=0.1)
         # Never released: a connection that is still open must not write after this.
@@ -68,9 +68,24 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, path: str, commands: Commands) -> None:
-        self.commands = commands
+    def __init__(self, path: str, commands: Commands, idle_s: float | None) -> None:
+        self.commands, self.idle_s = commands, idle_s
+        self._n_connected, self._left = 0, time.monotonic()
+        self._counting = threading.Lock()
         super().__init__(path, _Connection)
+
+    def count(self, change: int) -> None:
+        """Note that somebody has come (1) or gone (-1)."""
+        with self._counting:
+            self._n_connected, self._left = self._n_connected + change, time.monotonic()
+
+    def service_actions(self) -> None:
+        """Stop where nobody has been connected for long; called about ten times a second."""
+        with self._counting:
+            idle = self.idle_s is not None and not self._n_connected and time.monotonic() - self._left > self.idle_s
+        if idle:
+            self.idle_s = None
+            self.stop()
 
     def stop(self, *_: Any) -> None:
         # `shutdown` waits for the loop that this signal has interrupted, so it needs a thread of its own.
@@ -83,6 +98,14 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class _Connection(socketserver.StreamRequestHandler):
     server: _Server
     wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.count(1)
+
+    def finish(self) -> None:
+        self.server.count(-1)
+        super().finish()
 
     def handle(self) -> None:
         while True:
@@ -103,11 +126,12 @@ class _Connection(socketserver.StreamRequestHandler):
                 self.wfile.flush()
 
 
-def _announce(folder: Path, socket_path: Path) -> None:
+def _announce(folder: Path, socket_path: Path, idle_s: float | None) -> None:
     state = Owner.current().to_document() | {
         "socket": str(socket_path),
         "uri": f"mongodb://{quote_plus(str(socket_path))}/",
         "hpcstem": hpcstem.__version__,
+        "idle_s": idle_s,
     }
     write_json(folder / STATE_FILE, state)
 

@@ -320,3 +320,26 @@ def test_a_server_whose_folder_is_taken_away_ends(tmp_path):
     while owner.is_alive and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not owner.is_alive
+
+
+def test_a_server_that_nobody_uses_ends_by_itself(tmp_path):
+    folder = tmp_path / "db"
+    uri = start_database(folder, idle_s=0.5)
+    client = pymongo.MongoClient(uri)
+    try:
+        client.jobs.one.insert_one({"_id": 1})
+        server = database_status(folder).owner
+        # Connected: two periods later it is there.
+        time.sleep(1.5)
+        assert server.is_alive
+    finally:
+        client.close()
+    deadline = time.monotonic() + 60
+    while server.is_alive:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not database_status(folder).running
+    start_database(folder)
+    with pymongo.MongoClient(uri) as client:
+        assert client.jobs.one.count_documents({}) == 1
+    stop_database(folder)

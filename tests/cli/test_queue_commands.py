@@ -1,0 +1,79 @@
+"""`hpcstem queue`: a sweep from its file to the end, as a person does it."""
+
+import json
+
+import pytest
+import yaml
+from ase.build import molecule
+from small_run import hpcstem, run_here  # noqa: F401
+
+from hpcstem.simulation.database import stop_database
+
+SWEEP = {
+    "name": "hydrogen",
+    "structures": [{"name": "h2", "file": "h2.xyz"}],
+    "seeds": [0, 1],
+    "relax": {"fmax_eV_A": 0.05},
+    "dynamics": {"temperatures_K": [300, 600], "n_steps": 3, "timestep_fs": 0.5},
+}
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    molecule("H2").write(tmp_path / "h2.xyz")
+    path = tmp_path / "hydrogen.yaml"
+    path.write_text(yaml.safe_dump(SWEEP))
+    return path
+
+
+@pytest.fixture
+def queue(tmp_path):
+    folder = tmp_path / "queue"
+    yield folder
+    if (folder / "database").exists():
+        stop_database(folder / "database")
+
+
+def answer(run_here, *arguments):  # noqa: F811
+    status, out, err = run_here("queue", *arguments, "--json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+def test_a_sweep_from_its_file_to_the_end(run_here, sweep, queue):  # noqa: F811
+    dry = answer(run_here, "add", sweep, "--db", queue, "--dry-run")
+    assert (dry["jobs"], dry["axes"]["temperature_K"]) == (6, {"300": 2, "600": 2})
+    assert not queue.exists()
+    assert answer(run_here, "add", sweep, "--db", queue)["new"] == 6
+    assert answer(run_here, "add", sweep, "--db", queue)["new"] == 0
+    assert answer(run_here, "pause", "--db", queue, "--where", "seed=1")["paused"] == 3
+    # A program of its own, as a batch job starts it.
+    done = hpcstem("queue", "launch", "--db", queue, "--slots", 2, "--pin", "--walltime-s", 3600)
+    assert done.stdout.splitlines()[0] == "3 COMPLETED, 3 PAUSED"
+    assert answer(run_here, "pause", "--db", queue, "--resume")["resumed"] == 3
+    assert answer(run_here, "priority", 3, "--db", queue, "--where", "temperature_K=600")["changed"] == 1
+    status = answer(run_here, "status", "--db", queue, "--where", "seed=0")
+    assert status["counts"] == {"COMPLETED": 3}
+    rows = answer(run_here, "status", "--db", queue, "--by", "seed")["axes"]
+    assert [(row["value"], row["counts"]) for row in rows] == [
+        ("0", {"COMPLETED": 3}),
+        ("1", {"WAITING": 2, "READY": 1}),
+    ]
+    key = status["jobs"][0]["key"]
+    shown = answer(run_here, "show", key[:10], "--db", queue)
+    assert shown["labels"]["sweep"] == "hydrogen"
+    assert shown["result"]["converged"]
+    text = run_here("queue", "status", "--db", queue)[1]
+    assert text.splitlines()[0] == "2 WAITING, 1 READY, 3 COMPLETED"
+    assert "h2 gfn1-xtb none 1 NVT 600 K" in text
+
+
+def test_a_wrong_sweep_queues_nothing(run_here, sweep, queue):  # noqa: F811
+    sweep.write_text(yaml.safe_dump(SWEEP | {"adsorbates": [{"species": ["Xq"]}]}))
+    status, _, err = run_here("queue", "add", sweep, "--db", queue)
+    assert status == 2
+    assert "species of an adsorbate; got 'Xq'" in err
+    assert not queue.exists()
+    status, _, err = run_here("queue", "add", "no-such-sweep", "--db", queue)
+    assert status == 2
+    assert "no 'no-such-sweep' among the workflows" in err
