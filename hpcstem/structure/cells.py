@@ -143,7 +143,7 @@ def perimeter(atoms: ase.Atoms) -> np.ndarray:
     """
     graph = bond_graph(atoms.positions[:, :2], np.array(atoms.get_chemical_symbols()))
     rims = find_rings(graph).rims
-    images_A = atoms.cell.array * np.where(atoms.pbc, 1.0, 10.0)[:, None]
+    images_A = atoms.cell.array * np.where(atoms.pbc, 1.0, 2.0)[:, None]
     n_across = len(bond_graph(atoms.positions, graph.species, images_A).edges) if atoms.cell.rank == 3 else 0
     if not rims or n_across > len(graph.edges):
         raise StructureError("outer edge of the sheet", "none within the cell", "a patch with vacuum around it")
@@ -155,8 +155,8 @@ def perimeter(atoms: ase.Atoms) -> np.ndarray:
 
 def _with_hydrogen(sheet: ase.Atoms) -> ase.Atoms:
     """Return the sheet with one hydrogen on each two-fold carbon."""
-    # Stretched tenfold, a direction that does not repeat brings no image near.
-    images_A = sheet.cell.array * np.where(sheet.pbc, 1.0, 10.0)[:, None]
+    # Twice as long, a direction that does not repeat brings no image near; longer still would only cost time.
+    images_A = sheet.cell.array * np.where(sheet.pbc, 1.0, 2.0)[:, None]
     graph = bond_graph(sheet.positions, np.array(sheet.get_chemical_symbols()), images_A)
     is_carbon = graph.species == "C"
     loose = np.flatnonzero(is_carbon & (graph.coordination < 2))
