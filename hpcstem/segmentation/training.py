@@ -188,7 +188,7 @@ class _Member:
             synchronise(network, conduct.group)
         self.network = network.to(conduct.device.torch_name, self._dtype)
         self.network.to(memory_format=self._format)  # type: ignore[call-overload]
-        self._parameters = list(self.network.parameters())
+        self._parameters = [one for one in self.network.parameters() if one.requires_grad]
         self._optimiser = torch.optim.Adam(self._parameters, lr=config.learning_rate)
         self._class_weights = torch.tensor([1.0, 1.0, config.silicon_weight]).to(self._parameters[0])
         self._rng = np.random.default_rng(order_seed)
