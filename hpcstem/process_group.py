@@ -1,7 +1,8 @@
 """The contract of data-parallel training: what a training step asks of the processes that share it.
 
 A training step is written once, for a group. With one process the group does nothing; `hpcstem.execution` has groups
-over Horovod and torch.distributed. All processes of a group call the same methods in the same order.
+over Horovod and torch.distributed. All processes of a group call the same methods in the same order, with tensors of
+the same shapes and types; all tensors of one call travel together.
 """
 
 from __future__ import annotations

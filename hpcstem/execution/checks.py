@@ -98,8 +98,9 @@ def _mpi() -> Check:
 
 def _horovod() -> Check:
     if importlib.util.find_spec("horovod") is None:
-        return Check("horovod", Status.ABSENT, "not installed; this version trains in one process")
-    return _probed("horovod", "build Horovod anew against this torch, or uninstall it")
+        detail = "not installed; processes that train together use torch.distributed"
+        return Check("horovod", Status.ABSENT, detail, "launchers/install-horovod")
+    return _probed("horovod", "pip uninstall horovod, then launchers/install-horovod builds it for this torch")
 
 
 def _scheduler(name: str, command: str) -> Check:

@@ -82,6 +82,11 @@ class DaskExecutor(Executor):
         )
 
     @property
+    def client(self) -> Any:
+        """The `distributed.Client`, for what is placed on workers and not mapped over batches."""
+        return self._client
+
+    @property
     def workers(self) -> int:
         """Threads of all workers that are connected now."""
         return sum(self._client.nthreads().values())

@@ -20,8 +20,8 @@ from hpcstem.execution.executor import (
     batch_failure,
     require_batches,
 )
-from hpcstem.execution.ownership import owned_block
 from hpcstem.execution.ranks import launched_tasks
+from hpcstem.ownership import owned_block
 
 _PROGRESS_TAG = 1
 

@@ -31,8 +31,10 @@ def torch_probe() -> str:
     """Version of torch and the device that it computes on, after a computation there."""
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    ones = torch.ones(64, 64, device=device)
+    from hpcstem.device import find_device
+
+    device = find_device()
+    ones = torch.ones(64, 64, device=device.torch_name)
     if float((ones @ ones).sum()) != 64**3:
         raise ArithmeticError(f"torch on {device} multiplies matrices wrongly")
     return f"torch {torch.__version__} on {device}"
@@ -42,7 +44,8 @@ def gpu_probe() -> str:
     """Names of the GPUs that torch sees; empty without one."""
     import torch
 
-    return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    kind = torch.xpu if torch.xpu.is_available() else torch.cuda
+    return ", ".join(kind.get_device_name(index) for index in range(kind.device_count()))
 
 
 def numba_probe() -> str:
@@ -82,11 +85,19 @@ def mpi_probe() -> str:
 
 
 def horovod_probe() -> str:
-    """Version of Horovod, after loading its library for torch."""
+    """Version of Horovod, after a group of one has averaged a tensor."""
     import horovod
-    import horovod.torch
+    import torch
 
-    return f"horovod {horovod.__version__}"
+    from hpcstem.device import CPU
+    from hpcstem.execution.horovod_group import HorovodGroup
+
+    group, ones = HorovodGroup(CPU), torch.ones(3)
+    group.average([ones])
+    if float(ones.sum()) != 3:
+        raise ArithmeticError("Horovod averages wrongly")
+    group.close()
+    return f"horovod {horovod.__version__}: processes that train together use it"
 
 
 PROBES: dict[str, Callable[[], str]] = {

@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from scipy import optimize
 
 import hpcstem
-from hpcstem.errors import ModelError
+from hpcstem.device import find_device
+from hpcstem.errors import HpcstemError, ModelError
 from hpcstem.files import read_json, sha256, write_json
 from hpcstem.imaging.masks import CLASSES
 from hpcstem.imaging.training import TrainingSample, training_samples
+from hpcstem.process_group import SingleProcess
 from hpcstem.segmentation.decoding import decode_frame
 from hpcstem.segmentation.ensemble import Ensemble, EnsembleCard, save_card, save_member
-from hpcstem.segmentation.normalise import normalise
 from hpcstem.segmentation.score import Score, away_from_edge, match, score
-from hpcstem.segmentation.training import TrainingConfig, train_member
+from hpcstem.segmentation.training import Conduct, TrainingConfig, train_member
+from hpcstem.segmentation.training_set import Run, is_training_set, open_training_set, run_here, write_training_set
 
 Progress = Callable[[str, int, int, float], None]
 """Called with what is being done, steps done, steps in all, and the loss (NaN where there is none)."""
+
+_TRAINING_SET = "training-set"
 
 
 def train_ensemble(
     config: TrainingConfig,
     folder: Path,
     progress: Progress = lambda task, done, total, loss: None,
-    mapper: Callable[..., Iterator[TrainingSample]] = map,
+    run: Run = run_here,
+    stop_requested: Callable[[], bool] = lambda: False,
 ) -> Ensemble:
-    """Train the members that are missing in `folder`, measure the ensemble, write its card.
+    """Train the members that are missing in `folder`, one after another in this process; measure; write the card.
 
-    A member that is there already and was trained from the same configuration is kept, so that a broken run goes on
-    where it stopped.
+    A member that is there already and was trained from the same configuration is kept, and one that was broken off
+    goes on from its checkpoint.
 
     Parameters
     ----------
@@ -44,48 +49,123 @@ def train_ensemble(
         Where the ensemble goes.
     progress
         Follows the work.
-    mapper
-        Replaces `map` for drawing training images, such as `Pool.imap`.
+    run
+        Runs the drawing of training images: the `run` of an executor.
+    stop_requested
+        Asked after each step; true ends the training with a checkpoint.
 
     Raises
     ------
     ModelError
         `folder` holds an ensemble of another configuration, or the ensemble finds none of the held-out atoms.
+    TrainingStopped
+        Stopped as asked.
+    """
+    folder = Path(folder)
+    device = find_device()
+    for member in prepare(config, folder, progress, run):
+
+        def follow(step: int, loss: float, task: str = member_task(config, member)) -> None:
+            progress(task, step, config.steps, loss)
+
+        conduct = Conduct(SingleProcess(), device, checkpoint_path(folder, member), stop_requested=stop_requested)
+        train_one(config, folder, member, follow, conduct)
+    return measure(config, folder)
+
+
+def member_task(config: TrainingConfig, member: int) -> str:
+    """What progress calls the training of a member, which counts from 0."""
+    return f"member {member + 1} of {config.members}"
+
+
+def prepare(
+    config: TrainingConfig,
+    folder: Path,
+    progress: Progress = lambda task, done, total, loss: None,
+    run: Run = run_here,
+) -> list[int]:
+    """Claim a folder, draw the training images if a member or they are missing; return the numbers of missing members.
+
+    Raises
+    ------
+    ModelError
+        `folder` holds an ensemble of another configuration.
+    """
+    _claim(folder, config)
+    files = [_member_path(folder, member) for member in range(config.members)]
+    missing = [i for i, path in enumerate(files) if not (path.is_file() and path.with_suffix(".json").is_file())]
+    if missing or not is_training_set(folder / _TRAINING_SET):
+        write_training_set(
+            folder / _TRAINING_SET,
+            config.recipe,
+            config.n_samples,
+            _seeds(config)[0],
+            lambda done: progress("training images", done, config.n_samples, float("nan")),
+            run,
+        )
+    return missing
+
+
+def train_one(
+    config: TrainingConfig, folder: Path, member: int, on_step: Callable[[int, float], None], conduct: Conduct
+) -> None:
+    """Train one member on the images that `prepare` drew; rank 0 writes its files."""
+    images, masks = open_training_set(folder / _TRAINING_SET)
+    weights, history = train_member(images, masks, config, _seeds(config)[2 + member], on_step, conduct)
+    if conduct.group.rank == 0:
+        path = _member_path(folder, member)
+        save_member(path, weights)
+        write_json(path.with_suffix(".json"), {"step": history.step, "loss": history.loss})
+        checkpoint_path(folder, member).unlink(missing_ok=True)
+
+
+def measure(config: TrainingConfig, folder: Path) -> Ensemble:
+    """Measure the ensemble of all members on held-out images, and write its card.
+
+    Raises
+    ------
+    ModelError
+        It finds none of their atoms.
     """
     from safetensors.torch import load_file
 
-    members = [f"member-{i:02d}.safetensors" for i in range(config.members)]
-    folder = Path(folder)
-    _claim(folder, config)
-    data_seed, validation_seed, *member_seeds = np.random.SeedSequence(config.seed).spawn(2 + config.members)
-    files = [(folder / name, (folder / name).with_suffix(".json")) for name in members]
-    missing = [i for i, of_member in enumerate(files) if not all(path.is_file() for path in of_member)]
-    if missing:
-        images, masks = _training_images(config, data_seed, progress, mapper)
-    for i in missing:
-
-        def follow(step: int, loss: float, task: str = f"member {i + 1} of {config.members}") -> None:
-            progress(task, step, config.steps, loss)
-
-        weights, history = train_member(images, masks, config, member_seeds[i], follow)
-        save_member(folder / members[i], weights)
-        write_json((folder / members[i]).with_suffix(".json"), {"step": history.step, "loss": history.loss})
-    samples = list(training_samples(config.recipe, config.n_validation, validation_seed, mapper))
-    unmeasured = Ensemble(
-        folder.name, _unmeasured_card(config, folder, members), tuple(load_file(folder / name) for name in members)
-    )
+    paths = [_member_path(folder, member) for member in range(config.members)]
+    samples = list(training_samples(config.recipe, config.n_validation, _seeds(config)[1]))
+    card = _unmeasured_card(config, folder, [path.name for path in paths])
+    unmeasured = Ensemble(folder.name, card, tuple(load_file(path) for path in paths))
     save_card(folder, _measured(unmeasured, samples))
     return Ensemble.load(folder)
+
+
+def checkpoint_path(folder: Path, member: int) -> Path:
+    """Where a member that is not done goes on from."""
+    return folder / f"member-{member:02d}.checkpoint"
+
+
+def _member_path(folder: Path, member: int) -> Path:
+    return folder / f"member-{member:02d}.safetensors"
+
+
+def _seeds(config: TrainingConfig) -> list[np.random.SeedSequence]:
+    """Seeds of the training images, of the held-out images, and of each member."""
+    return np.random.SeedSequence(config.seed).spawn(2 + config.members)
 
 
 def _claim(folder: Path, config: TrainingConfig) -> None:
     """Record what the folder is for, or refuse it."""
     path = folder / "training.json"
-    value = config.model_dump(mode="json")
     if not path.exists():
-        write_json(path, value)
-    elif read_json(path) != value:
+        write_json(path, config.model_dump(mode="json"))
+    elif not is_trained_from(folder, config):
         raise ModelError(f"{folder} holds members of another training configuration", wanted="another --out folder")
+
+
+def is_trained_from(folder: Path, config: TrainingConfig) -> bool:
+    """Whether a folder is for an ensemble of this configuration; keys that it does not state have their defaults."""
+    try:
+        return TrainingConfig.model_validate(read_json(folder / "training.json")) == config
+    except (ValidationError, HpcstemError):
+        return False
 
 
 def _unmeasured_card(config: TrainingConfig, folder: Path, members: list[str]) -> EnsembleCard:
@@ -102,21 +182,9 @@ def _unmeasured_card(config: TrainingConfig, folder: Path, members: list[str]) -
             "config": config.model_dump(mode="json"),
             "versions": _versions(),
             "weights_sha256": [sha256(folder / name) for name in members],
+            "training_set_sha256": read_json(folder / _TRAINING_SET / "training-set.json")["sha256"],
         },
     )
-
-
-def _training_images(
-    config: TrainingConfig, seed: np.random.SeedSequence, progress: Progress, mapper: Callable[..., Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    n = config.recipe.n_pixels
-    images = np.empty((config.n_samples, n, n), np.float32)
-    masks = np.empty(images.shape, np.uint8)
-    for i, sample in enumerate(training_samples(config.recipe, config.n_samples, seed, mapper)):
-        images[i] = normalise(sample.image[None], config.recipe.pixel_size_A)[0]
-        masks[i] = sample.mask
-        progress("training images", i + 1, config.n_samples, float("nan"))
-    return images, masks
 
 
 def _measured(ensemble: Ensemble, samples: list[TrainingSample]) -> EnsembleCard:

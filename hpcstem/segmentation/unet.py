@@ -23,11 +23,10 @@ class ConvolutionBlock(nn.Sequential):
     def __init__(self, n_in: int, n_out: int, n_layers: int) -> None:
         layers: list[nn.Module] = []
         for i in range(n_layers):
-            layers += [
-                nn.Conv2d(n_in if i == 0 else n_out, n_out, 3, padding=1),
-                nn.BatchNorm2d(n_out),
-                nn.LeakyReLU(0.01, inplace=True),
-            ]
+            convolution = nn.Conv2d(n_in if i == 0 else n_out, n_out, 3, padding=1)
+            # The normalisation takes it away again: its gradient is rounding error, which Adam would follow.
+            cast(nn.Parameter, convolution.bias).requires_grad_(False)
+            layers += [convolution, nn.BatchNorm2d(n_out), nn.LeakyReLU(0.01, inplace=True)]
         super().__init__(*layers)
 
     def fused(self) -> nn.Sequential:

@@ -11,9 +11,11 @@ from pydantic import ValidationError
 from hpcstem.errors import ModelError
 from hpcstem.imaging.training import TrainingRecipe, training_samples
 from hpcstem.segmentation import Ensemble, TrainingConfig
+from hpcstem.segmentation.batches import augmented_batch
 from hpcstem.segmentation.ensemble_training import fit_sigma, train_ensemble
 from hpcstem.segmentation.normalise import normalise
-from hpcstem.segmentation.training import _augmented_batch, train_member
+from hpcstem.segmentation.training import train_member
+from hpcstem.segmentation.training_set import write_shard
 
 RECIPE = TrainingRecipe(n_pixels=48, electrons_per_carbon=(2000, 4000), contamination_probability=0.0)
 TINY = TrainingConfig(
@@ -107,20 +109,19 @@ def test_another_configuration_in_the_same_folder_is_refused(trained):
 def test_an_ensemble_that_finds_nothing_gets_no_card(tmp_path):
     """Its position uncertainty cannot be measured, so none is stated."""
 
-    def nothing_there(function, seeds):
-        for sample in map(function, seeds):
-            sample.mask[:] = 0
-            yield sample
+    def nothing_there(writer, shards, on_batch):
+        images = np.random.default_rng(0).normal(size=(12, 48, 48)).astype(np.float32)
+        return (write_shard(writer.folder, 0, images, np.zeros(images.shape, np.uint8), writer.identity),)
 
     blind = TINY.model_copy(update={"members": 1, "steps": 60})
     with pytest.raises(ModelError, match="finds no atom"):
-        train_ensemble(blind, tmp_path / "blind", mapper=nothing_there)
+        train_ensemble(blind, tmp_path / "blind", run=nothing_there)
     assert not (tmp_path / "blind" / "ensemble.json").exists()
 
 
 def test_image_and_mask_are_turned_alike(rng):
     masks = rng.integers(0, 3, (5, 16, 16)).astype(np.uint8)
-    batch, target = _augmented_batch(masks.astype(np.float32), masks, 30, rng)
+    batch, target = augmented_batch(masks.astype(np.float32), masks, 30, rng)
     gains = set()
     for image, mask in zip(batch, target, strict=True):
         gain, level = np.polyfit(mask.ravel(), image.ravel(), 1)

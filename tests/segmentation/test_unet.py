@@ -71,7 +71,12 @@ def test_images_of_a_batch_do_not_affect_each_other():
 def test_every_weight_learns():
     network = UNet(filters=2)
     network(torch.randn(2, 1, 32, 32)).square().mean().backward()
-    assert all(p.grad is not None for p in network.parameters())
+    learns = {name for name, weight in network.named_parameters() if weight.grad is not None}
+    idle = {name for name, weight in network.named_parameters() if not weight.requires_grad}
+    assert learns == {name for name, _ in network.named_parameters()} - idle
+    # Only biases that a normalisation takes away again.
+    assert all(name.endswith(".bias") and name.startswith(("encoder", "bottom", "decoder")) for name in idle)
+    assert len(idle) == sum(LAYERS)
 
 
 def test_seven_blocks_are_wanted():

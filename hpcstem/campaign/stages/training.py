@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Any
 
@@ -19,14 +20,13 @@ def settings(campaign: Campaign) -> Any:
 
 def work(job: Job) -> Outputs:
     """Write an ensemble to `training/ensemble` and its history to `training/training.json`."""
-    from hpcstem.segmentation.ensemble_training import train_ensemble
+    from hpcstem.segmentation.ensemble_training import is_trained_from, train_ensemble
 
     config = job.campaign.training
     assert config is not None  # noqa: S101 - a stage without settings does not run
     folder = job.run.path("training/ensemble")
-    if folder.exists() and read_json(folder / "training.json") != config.model_dump(mode="json"):
-        for file in folder.iterdir():
-            file.unlink()
+    if folder.exists() and not is_trained_from(folder, config):
+        shutil.rmtree(folder)
     started = time.monotonic()
     with progress_bar("train", config.members * config.steps, "step") as update:
 

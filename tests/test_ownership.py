@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcstem.execution.ownership import owned_block
+from hpcstem.ownership import owned_block
 
 
 @given(n_items=st.integers(0, 500), n_ranks=st.integers(1, 40))
