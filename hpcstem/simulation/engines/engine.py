@@ -110,6 +110,16 @@ class Engine(Protocol):
         """Method, program and version."""
         ...
 
+    def check(self, atoms: Atoms) -> None:
+        """Check before anything is queued that what a structure's elements need is here.
+
+        Raises
+        ------
+        SimulationError
+            A program, or the parameters of an element, are missing.
+        """
+        ...
+
     def relax(
         self,
         atoms: Atoms,

@@ -38,7 +38,7 @@ def patch(name: str) -> Atoms:
     """Coronene, a flake of graphene ended by hydrogen; with Cr above its middle where the name says so."""
     basis = 1.42 * np.array([[np.sqrt(3), 0], [np.sqrt(3) / 2, 1.5]])
     cells = np.array([[i, j] for i in range(-4, 5) for j in range(-4, 5)]) @ basis
-    sites = np.concatenate([cells + [0, 1.42], cells - [0, 1.42]])
+    sites = np.concatenate([cells + 1.42 * np.eye(2)[1], cells - 1.42 * np.eye(2)[1]])
     flake = sites[np.linalg.norm(sites, axis=1) < 3.8]
     atoms = make_cell(flake, np.array(["C"] * len(flake)), cell=[18, 18, 20])
     if "chromium" in name:
