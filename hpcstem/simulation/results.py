@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -59,6 +59,10 @@ class JobResult:
         Versions of the programs.
     segments
         The stretches that the trajectory was made in; see `hpcstem.simulation.segments.Segment`.
+    inputs
+        What else the forces rest on: version of an external program, names and hashes of its parameter files.
+    remarks
+        What a scientist should know although the work went on.
     """
 
     key: str
@@ -80,6 +84,8 @@ class JobResult:
     host: str
     versions: Mapping[str, str]
     segments: Sequence[Mapping[str, Any]] = ()
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
 
     def to_document(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -94,8 +100,8 @@ class JobResult:
         SimulationError
             A key is missing.
         """
-        names = [field.name for field in fields(cls)]
-        needed = [field.name for field in fields(cls) if field.default is MISSING]
+        names = [one.name for one in fields(cls)]
+        needed = [one.name for one in fields(cls) if one.default is MISSING and one.default_factory is MISSING]
         missing = [name for name in needed if name not in document]
         if missing:
             raise SimulationError("keys of a result", f"no {missing[0]}", f"all of {', '.join(needed)}")

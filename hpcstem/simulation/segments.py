@@ -90,10 +90,10 @@ class SegmentLog:
         self._change(last_step=last_step, end=_now(), ended=why, corrections=corrections)
         self._write()
 
-    @property
-    def corrections(self) -> tuple[str, ...]:
-        """All corrections so far."""
-        return tuple(line for segment in self._segments for line in segment.corrections)
+    def close(self, last_step: int) -> None:
+        """Close a record that a killed process left open although the work was done."""
+        if self._segments and not self._segments[-1].ended:
+            self.end(last_step, "killed")
 
     def _change(self, **values: Any) -> None:
         self._segments[-1] = self._segments[-1].model_copy(update=values)

@@ -154,8 +154,8 @@ def test_a_worker_told_to_end_stops_at_a_whole_step_and_the_next_goes_on(launchp
 
 
 def _worker(launchpad, run_directory):
-    config = {"address": launchpad.address, "run_directory": str(run_directory), "heartbeat_s": 15, "end_time": None}
-    config |= {"idle_s": launchpad.idle_s}
+    config = {"address": launchpad.address, "run_directory": str(run_directory), "heartbeat_s": 15}
+    config |= {"end_time": None, "idle_s": None}
     worker = subprocess.Popen(
         [sys.executable, "-m", "hpcstem.simulation.worker"],
         stdin=subprocess.PIPE,

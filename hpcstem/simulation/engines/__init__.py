@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hpcstem.errors import SimulationError
-from hpcstem.simulation.engine_settings import EngineSettings, XtbSettings
+from hpcstem.simulation.engine_settings import EngineSettings, VaspSettings, XtbSettings
 from hpcstem.simulation.engines.engine import Engine
+from hpcstem.simulation.programs import Programs
 
 
 def get_engine(settings: EngineSettings) -> Engine:
@@ -19,4 +20,8 @@ def get_engine(settings: EngineSettings) -> Engine:
         from hpcstem.simulation.engines.xtb import xtb_engine
 
         return xtb_engine(settings)
-    raise SimulationError("engine", repr(settings.name), "gfn1-xtb")
+    if isinstance(settings, VaspSettings):
+        from hpcstem.simulation.engines.vasp import VaspEngine
+
+        return VaspEngine(settings, Programs.from_environment())
+    raise SimulationError("engine", repr(settings.name), "gfn1-xtb or vasp")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
@@ -52,6 +53,10 @@ class RelaxOutcome:
         Whether that is below what was asked for.
     n_steps
         Steps made.
+    inputs
+        What else the forces rest on: version of an external program, names and hashes of its parameter files.
+    remarks
+        What a scientist should know although the work went on.
     """
 
     atoms: Atoms
@@ -59,6 +64,8 @@ class RelaxOutcome:
     max_force_eV_A: float
     converged: bool
     n_steps: int
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,8 @@ class NVTOutcome:
         Mean and standard deviation of the temperature over the second half of the run [K].
     drift_eV_atom_ps
         Slope of the conserved quantity over the run, per atom [eV/ps].
+    inputs, remarks
+        As in `RelaxOutcome`.
     """
 
     atoms: Atoms
@@ -85,6 +94,8 @@ class NVTOutcome:
     temperature_K: float
     temperature_std_K: float
     drift_eV_atom_ps: float
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
@@ -97,6 +108,16 @@ class Engine(Protocol):
     @property
     def method(self) -> str:
         """Method, program and version."""
+        ...
+
+    def check(self, atoms: Atoms) -> None:
+        """Check before anything is queued that what a structure's elements need is here.
+
+        Raises
+        ------
+        SimulationError
+            A program, or the parameters of an element, are missing.
+        """
         ...
 
     def relax(

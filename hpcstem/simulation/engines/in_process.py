@@ -31,6 +31,13 @@ class InProcessEngine:
     method: str
     source: Callable[[Atoms], ForceSource]
 
+    def check(self, atoms: Atoms) -> None:
+        """Compute the forces of the first atom of each element alone, which needs its parameters."""
+        symbols = list(dict.fromkeys(atoms.get_chemical_symbols()))
+        apart = [[10.0 * place, 0.0, 0.0] for place in range(len(symbols))]
+        lone = Atoms(symbols, apart)
+        self.source(lone)(lone.positions)
+
     def relax(
         self,
         atoms: Atoms,

@@ -18,14 +18,13 @@ from hpcstem.simulation.engines.engine import ForceSource, NVTOutcome
 from hpcstem.simulation.motion.checkpoint import read_checkpoint, write_checkpoint
 from hpcstem.simulation.motion.growing import GrowingFile
 from hpcstem.simulation.motion.nose_hoover import CHAIN_LENGTH, NoseHooverChain
+from hpcstem.simulation.motion.record import COLUMNS, ENERGIES, TRAJECTORY, Instant, nvt_outcome
 from hpcstem.simulation.motion.runs import StepClock, identity, same_run
 from hpcstem.simulation.motion.velocities import maxwell_boltzmann
 from hpcstem.simulation.segments import logged_segment
 from hpcstem.simulation.settings import NVTSettings
-from hpcstem.simulation.structures import to_xyz
 
-CHECKPOINT, TRAJECTORY, ENERGIES = "nvt.npz", "trajectory.xyz", "energies.csv"
-_COLUMNS = "step,time_fs,potential_eV,kinetic_eV,temperature_K,conserved_eV\n"
+CHECKPOINT = "nvt.npz"
 
 
 @dataclass(frozen=True)
@@ -72,19 +71,27 @@ class _Motion:
     def temperature(self, velocities: np.ndarray) -> float:
         return self.twice_kinetic(velocities) / (self.thermostat.n_degrees * units.kB)
 
-    def row(self, state: _State) -> str:
+    def instant(self, state: _State) -> Instant:
         kinetic = self.twice_kinetic(state.velocities) / 2
-        conserved = state.energy + kinetic + self.thermostat.energy(state.chain)
-        time_fs = state.n_steps * self.settings.timestep_fs
-        values = time_fs, state.energy, kinetic, self.temperature(state.velocities), conserved
-        return ",".join([str(state.n_steps), *map(repr, map(float, values))]) + "\n"
+        return Instant(
+            step=state.n_steps,
+            time_fs=state.n_steps * self.settings.timestep_fs,
+            potential_eV=state.energy,
+            kinetic_eV=kinetic,
+            temperature_K=self.temperature(state.velocities),
+            conserved_eV=state.energy + kinetic + self.thermostat.energy(state.chain),
+        )
+
+    def row(self, state: _State) -> str:
+        return self.instant(state).row()
 
     def frame(self, state: _State) -> str:
-        time_fs = state.n_steps * self.settings.timestep_fs
+        return self.instant(state).frame(self.at(state), state.forces)
+
+    def at(self, state: _State) -> Atoms:
         atoms = self.atoms.copy()
         atoms.positions = state.positions
-        found = {"time_fs": time_fs, "temperature_K": self.temperature(state.velocities), "energy": state.energy}
-        return to_xyz(atoms, state.forces, step=state.n_steps, **found)
+        return atoms
 
 
 def run_nvt(
@@ -141,7 +148,7 @@ def run_nvt(
             start = motion.forces(atoms.positions, 0)
             state = _State(0, atoms.positions.copy(), velocities, *start, np.zeros((2, CHAIN_LENGTH)))
             trajectory.append(motion.frame(state))
-            energies.append(_COLUMNS + motion.row(state))
+            energies.append(COLUMNS + motion.row(state))
         while state.n_steps < settings.n_steps:
             state = motion.step(state)
             energies.append(motion.row(state))
@@ -156,23 +163,7 @@ def run_nvt(
             if state.n_steps < settings.n_steps:
                 clock.go_on(state.n_steps, safe)
         trajectory.mark(), energies.mark()
-    return _outcome(atoms, state, folder / ENERGIES)
-
-
-def _outcome(atoms: Atoms, state: _State, energies: Path) -> NVTOutcome:
-    _, time_fs, _, _, temperature, conserved = np.loadtxt(energies, delimiter=",", skiprows=1, ndmin=2).T
-    second_half = temperature[len(temperature) // 2 :]
-    slope_eV_fs = np.polyfit(time_fs - time_fs.mean(), conserved - conserved.mean(), 1)[0]
-    final = atoms.copy()
-    final.positions = state.positions
-    return NVTOutcome(
-        atoms=final,
-        energy_eV=state.energy,
-        n_steps=state.n_steps,
-        temperature_K=float(second_half.mean()),
-        temperature_std_K=float(second_half.std()),
-        drift_eV_atom_ps=float(slope_eV_fs * 1000 / len(atoms)),
-    )
+    return nvt_outcome(motion.at(state), state.energy, state.n_steps, folder / ENERGIES)
 
 
 def _save(path: Path, run: str, state: _State, lengths: tuple[int, int]) -> None:

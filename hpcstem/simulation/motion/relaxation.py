@@ -15,12 +15,13 @@ from hpcstem.simulation.engines.engine import ForceSource, RelaxOutcome
 from hpcstem.simulation.motion.checkpoint import read_checkpoint, write_checkpoint
 from hpcstem.simulation.motion.growing import GrowingFile
 from hpcstem.simulation.motion.lbfgs import LBFGS
+from hpcstem.simulation.motion.record import RELAXATION
 from hpcstem.simulation.motion.runs import StepClock, identity, same_run
 from hpcstem.simulation.segments import logged_segment
 from hpcstem.simulation.settings import RelaxSettings
 from hpcstem.simulation.structures import to_xyz
 
-CHECKPOINT, TRAJECTORY = "relaxation.npz", "relaxation.xyz"
+CHECKPOINT = "relaxation.npz"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def run_relaxation(
     state, length = _load(folder / CHECKPOINT, run)
     n_done = 0 if state is None else state.n_steps
     clock = StepClock(deadline, settings.checkpoint_steps, n_done)
-    with logged_segment(folder, n_done) as segment, GrowingFile(folder / TRAJECTORY, length) as trajectory:
+    with logged_segment(folder, n_done) as segment, GrowingFile(folder / RELAXATION, length) as trajectory:
         if state is None:
             rattle = np.random.default_rng(seed).normal(0, settings.rattle_A, (len(atoms), 3))
             positions = atoms.positions + rattle * free
