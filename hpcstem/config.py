@@ -21,8 +21,21 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def shipped_folder(kind: str) -> Path:
+    """Folder of files that ship with the package, in a checkout at its top, installed inside the package.
+
+    Parameters
+    ----------
+    kind
+        Name of the folder: 'workflows', 'site-configs' or 'launchers'.
+    """
+    package = Path(hpcstem.__file__).parent
+    in_checkout = (package.parent / "pyproject.toml").is_file()
+    return package.parent / kind if in_checkout else package / "data" / kind
+
+
 def shipped_file(kind: str, name: str) -> Path:
-    """Path of a YAML file that ships with the package, in a checkout at its top, installed inside the package.
+    """Path of a YAML file that ships with the package.
 
     Parameters
     ----------
@@ -36,9 +49,7 @@ def shipped_file(kind: str, name: str) -> Path:
     ConfigError
         There is none of that name.
     """
-    package = Path(hpcstem.__file__).parent
-    in_checkout = (package.parent / "pyproject.toml").is_file()
-    folder = package.parent / kind if in_checkout else package / "data" / kind
+    folder = shipped_folder(kind)
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in names:
         raise ConfigError(

@@ -71,9 +71,10 @@ def test_wheel_holds_what_the_commands_read(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     beside = {
-        f"hpcstem/data/{folder}/{file.name}"
+        f"hpcstem/data/{file.relative_to(ROOT)}"
         for folder in ("launchers", "workflows", "site-configs")
-        for file in (ROOT / folder).iterdir()
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file()
     }
     inside = {str(file.relative_to(ROOT)) for file in PACKAGE.rglob("*") if _belongs(file)}
     assert len(beside) > 3

@@ -59,7 +59,7 @@ def run_campaign(
     run = Run(folder)
     _check_owner(run, campaign)
     with run.locked():
-        _claim(run, campaign)
+        claim(run, campaign)
         job = Job(campaign, run, InputDigests(run), lambda: make_executor(site, workers))
         outcomes: list[StageOutcome] = []
         started = time.time()
@@ -156,17 +156,33 @@ def _check_owner(run: Run, campaign: Campaign) -> None:
             raise ConfigError(
                 f"{run.folder} holds the run of campaign {name!r}", repr(campaign.name), "another --out folder"
             )
-    # A run killed at its very start leaves its lock, and a part of its campaign.
-    elif any(name != "run.lock" and not name.startswith(f".{path.name}.") for name in names):
+    # A run killed at its very start leaves its locks, and a part of its campaign.
+    elif any(name not in ("run.lock", "submit.lock") and not name.startswith(f".{path.name}.") for name in names):
         raise HpcstemError(f"{run.folder} holds other files and no run", wanted="a new or empty --out folder")
 
 
-def _claim(run: Run, campaign: Campaign) -> None:
-    """Keep the campaign in its folder."""
+def claim(run: Run, campaign: Campaign) -> None:
+    """Keep the campaign in its folder; the caller has locked it.
+
+    Raises
+    ------
+    ConfigError
+        The folder belongs to another campaign.
+    HpcstemError
+        It holds other files, or cannot be written.
+    """
+    _check_owner(run, campaign)
+    if not keeps(run, campaign):
+        write_text(run.path("campaign.yaml"), _text(campaign))
+
+
+def keeps(run: Run, campaign: Campaign) -> bool:
+    """Whether the folder keeps this very campaign, with the same settings."""
+    path = run.path("campaign.yaml")
+    return path.exists() and path.read_text(encoding="utf-8") == _text(campaign)
+
+
+def _text(campaign: Campaign) -> str:
     import yaml
 
-    _check_owner(run, campaign)
-    path = run.path("campaign.yaml")
-    text = yaml.safe_dump(campaign.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
+    return yaml.safe_dump(campaign.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

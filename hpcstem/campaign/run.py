@@ -52,8 +52,13 @@ class Run:
         return inside(self.folder, name)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, name: str = "run.lock") -> Iterator[None]:
         """Hold the directory for this process alone.
+
+        Parameters
+        ----------
+        name
+            File of the lock; who holds one of another name is not in the way.
 
         Raises
         ------
@@ -62,7 +67,7 @@ class Run:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.folder / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(self.folder / name, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise HpcstemError(f"cannot write in {self.folder}", error.strerror, "another --out folder") from error
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,8 +22,10 @@ from hpcstem.execution.executor import (
     require_batches,
 )
 from hpcstem.execution.local_cluster import available_cores, local_cluster
+from hpcstem.execution.workers import Workers
 
 _SECONDS_BETWEEN_COUNTS = 1.0
+_SECONDS_BETWEEN_GLANCES = 0.1
 
 
 class DaskExecutor(Executor):
@@ -47,6 +49,9 @@ class DaskExecutor(Executor):
     client
         A `distributed.Client` of a cluster that exists; nothing is started or ended then, and the options above
         for workers do not apply.
+    cluster
+        What starts workers elsewhere, such as `batch_job_cluster`, and ends them when the executor is closed; the
+        options above for workers do not apply.
 
     Raises
     ------
@@ -66,6 +71,7 @@ class DaskExecutor(Executor):
         scratch: Path | None = None,
         retries: int = 3,
         client: Any = None,
+        cluster: AbstractContextManager[Workers] | None = None,
     ) -> None:
         n_workers = available_cores() if n_workers is None else n_workers
         for thing, number in {
@@ -77,9 +83,13 @@ class DaskExecutor(Executor):
                 raise ExecutionError(f"{thing} of the Dask executor", number, "at least 1")
         self._in_flight_per_worker, self._retries = in_flight_per_worker, retries
         self._resources = ExitStack()
-        self._client = client or self._resources.enter_context(
-            local_cluster(n_workers, threads_per_worker, memory_per_worker_GB, scratch, retries)
-        )
+        if client is not None:
+            self._workers = Workers(client)
+        else:
+            self._workers = self._resources.enter_context(
+                cluster or local_cluster(n_workers, threads_per_worker, memory_per_worker_GB, scratch, retries)
+            )
+        self._client = self._workers.client
 
     @property
     def client(self) -> Any:
@@ -99,17 +109,19 @@ class DaskExecutor(Executor):
     ) -> Result:
         """See `Executor.run`."""
         require_batches(batches)
-        run = _Run(self._client, analysis, batches, self._retries)
+        run = _Run(self._workers, analysis, batches, self._retries)
         n_finished, limit, counted_s = 0, 1, -_SECONDS_BETWEEN_COUNTS
         try:
             while run.unfinished:
                 if time.monotonic() - counted_s > _SECONDS_BETWEEN_COUNTS:
-                    # Workers come and go on a cluster that adapts.
-                    limit, counted_s = self._in_flight_per_worker * max(1, self.workers), time.monotonic()
+                    # Workers come and go on a cluster that adapts; those to come show by the work that waits for them.
+                    threads = max(1, self.workers, self._workers.planned_threads)
+                    limit, counted_s = self._in_flight_per_worker * threads, time.monotonic()
                 run.submit(limit)
-                n_finished += run.take_one()
-                if on_batch is not None:
-                    on_batch(n_finished)
+                if run.take_one():
+                    n_finished += 1
+                    if on_batch is not None:
+                        on_batch(n_finished)
         finally:
             run.cancel()
         return analysis.finish(run.merged)
@@ -122,9 +134,12 @@ class DaskExecutor(Executor):
 class _Run:
     """The state of one run: batches not yet handed out, in flight, and done but not yet merged."""
 
-    def __init__(self, client: Any, analysis: Analysis[Any, Any, Any], batches: Sequence[Any], retries: int) -> None:
+    def __init__(
+        self, workers: Workers, analysis: Analysis[Any, Any, Any], batches: Sequence[Any], retries: int
+    ) -> None:
         from distributed import as_completed
 
+        self._workers, client = workers, workers.client
         self._client, self._analysis, self._batches, self._retries = client, analysis, batches, retries
         # A task, not scattered data: the scheduler can make it again when the worker that holds it dies.
         self._shared_analysis = client.submit(_itself, analysis, pure=False)
@@ -163,9 +178,15 @@ class _Run:
         self._completed.add(future)
 
     def take_one(self) -> int:
-        """Wait for one batch and merge what is next in order; return how many batches were finished, 0 or 1."""
+        """Take one batch if one is there, and merge what is next in order; return how many were finished, 0 or 1."""
         from distributed.scheduler import KilledWorker
 
+        if not self._completed.has_ready():
+            if self._workers.failure is not None:
+                raise self._workers.failure
+            with self._completed.thread_condition:
+                self._completed.thread_condition.wait(timeout=_SECONDS_BETWEEN_GLANCES)
+            return 0  # to look after the workers in between
         future, outcome = next(self._completed)
         index = self._in_flight.pop(future)
         if future.status != "finished":

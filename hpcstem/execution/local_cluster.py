@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from hpcstem.errors import ExecutionError
+from hpcstem.execution.workers import Workers
 
 # The threads of a worker are its batches; libraries must not start more of their own.
-_WORKER_ENVIRONMENT = {
+WORKER_ENVIRONMENT = {
     variable: "1" for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 }
 
@@ -30,7 +30,7 @@ def local_cluster(
     memory_per_worker_GB: float | None,
     scratch: Path | None,
     allowed_failures: int,
-) -> Iterator[Any]:
+) -> Iterator[Workers]:
     """Start worker processes that listen on the loopback interface only, and end them.
 
     Parameters
@@ -49,8 +49,8 @@ def local_cluster(
 
     Yields
     ------
-    distributed.Client
-        Connected to all workers.
+    Workers
+        Connected to all of them.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def local_cluster(
                     dashboard_address="127.0.0.1:0",
                     scheduler_kwargs={"allowed_failures": allowed_failures, "dashboard": False},
                     local_directory=spill,
-                    env=_WORKER_ENVIRONMENT,
+                    env=WORKER_ENVIRONMENT,
                     **memory,
                     # Errors reach the caller as exceptions; dask's own account of them would come on top.
                     silence_logs=logging.CRITICAL,
@@ -83,7 +83,7 @@ def local_cluster(
             except (OSError, RuntimeError, TimeoutError) as error:
                 raise ExecutionError("Dask workers do not start", f"{type(error).__name__}: {error}") from error
         with cluster, Client(cluster) as client:
-            yield client
+            yield Workers(client)
 
 
 def _folder(scratch: Path | None) -> Path | None:

@@ -116,6 +116,8 @@ class SchedulerFacts(Facts):
         Partition (Slurm) or queue (PBS, LSF).
     qos, constraint
         Quality of service and node features (Slurm).
+    chunk
+        What a job asks for on each node besides the node, such as 'ncpus=64:ngpus=4' (PBS).
     directives
         Further options of the submit command, such as '-S 8', one directive each.
     required
@@ -131,6 +133,7 @@ class SchedulerFacts(Facts):
     queue: Word | None = None
     qos: Word | None = None
     constraint: _Constraint | None = None
+    chunk: Word | None = None
     directives: _AllWords = ()
     required: Annotated[tuple[Literal["account", "queue", "qos", "constraint"], ...], _FromList] = ()
     limits: Annotated[tuple[QueueLimit, ...], _FromList] = ()
@@ -140,6 +143,8 @@ class SchedulerFacts(Facts):
     def _words_of_this_scheduler(self) -> Self:
         if self.kind != "slurm" and (self.qos or self.constraint):
             raise ValueError(f"qos and constraint are Slurm's; scheduler.kind is {self.kind!r}")
+        if self.kind != "pbs" and self.chunk:
+            raise ValueError(f"chunk is for PBS; scheduler.kind is {self.kind!r}")
         return self
 
 
@@ -156,12 +161,17 @@ class NodeFacts(Facts):
         Devices that a process can have for itself: GPUs, or their tiles or dies where each is one device.
     gpu
         What they are.
+    device_variable
+        Environment variable that lists the devices which a process may use.
     """
 
     cores: Count | None = None
     memory_GB: Annotated[float, Field(gt=0)] | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
     gpu: str | None = None
+    device_variable: Literal["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"] = (
+        "CUDA_VISIBLE_DEVICES"
+    )
 
 
 class NetworkFacts(Facts):

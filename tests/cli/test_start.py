@@ -9,6 +9,7 @@ from small_run import command, environment, hpcstem
 
 COMMANDS = [
     "run",
+    "submit",
     "doctor",
     "frames",
     "simulate-movie",

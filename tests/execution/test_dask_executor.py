@@ -120,6 +120,7 @@ def test_only_the_loopback_interface_is_listened_on(dask_executor):
     addresses = {
         connection.laddr.ip
         for process in [own, *own.children(recursive=True)]
+        if "SLURM_CONF" not in process.environ()  # the daemons of the cluster for other tests
         for connection in inet_connections(process)
         if connection.status == psutil.CONN_LISTEN
     }

@@ -1,0 +1,19 @@
+#!/bin/bash -l
+#PBS -N hpcstem-training
+#PBS -j oe
+#PBS -o /scratch/run/training.log
+#PBS -l select=1
+#PBS -l walltime=01:00:00
+#PBS -r y
+#PBS -A ABC123
+#PBS -q capacity
+#PBS -l filesystems=home:flare
+#PBS -l place=scatter
+
+set -e
+cd /scratch/run
+module load frameworks
+export ZE_FLAT_DEVICE_HIERARCHY=FLAT
+
+# One process, which starts a group of processes for each network on the nodes of this job.
+exec /opt/hpcstem/bin/hpcstem train /data/recipe.yaml --out /scratch/ensemble

@@ -1,0 +1,16 @@
+#!/bin/bash -l
+#SBATCH --job-name=hpcstem-queue
+#SBATCH --output=/scratch/run/queue.log
+#SBATCH --open-mode=append
+#SBATCH --nodes=1
+#SBATCH --time=02:00:00
+#SBATCH --requeue
+#SBATCH --account=ABC123
+#SBATCH --partition=batch
+#SBATCH -S 8
+
+set -e
+cd /scratch/run
+
+# One launcher of simulations on each node.
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=56 --gpus-per-node=8 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db

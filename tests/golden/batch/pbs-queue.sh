@@ -1,0 +1,14 @@
+#!/bin/bash -l
+#PBS -N hpcstem-queue
+#PBS -j oe
+#PBS -o /scratch/run/queue.log
+#PBS -l select=1
+#PBS -l walltime=01:00:00
+#PBS -r y
+#PBS -A ABC123
+
+set -e
+cd /scratch/run
+
+# One launcher of simulations on each node.
+exec mpiexec -n 1 -ppn 1 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db

@@ -1,0 +1,17 @@
+#!/bin/bash -l
+#SBATCH --job-name=hpcstem-dask
+#SBATCH --output=/scratch/run/dask.log
+#SBATCH --open-mode=append
+#SBATCH --nodes=1
+#SBATCH --time=01:00:00
+#SBATCH --no-requeue
+#SBATCH --account=ABC123
+#SBATCH --qos=regular
+#SBATCH --constraint=gpu
+#SBATCH --gpus-per-node=4
+
+set -e
+cd /scratch/run
+
+# Dask workers on this node.
+exec /opt/hpcstem/bin/hpcstem --odd 'it'"'"'s $HOME; `id`'

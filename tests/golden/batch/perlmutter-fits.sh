@@ -1,0 +1,18 @@
+#!/bin/bash -l
+#SBATCH --job-name=hpcstem-fits
+#SBATCH --output=/scratch/run/fits.log
+#SBATCH --open-mode=append
+#SBATCH --nodes=1
+#SBATCH --time=01:00:00
+#SBATCH --requeue
+#SBATCH --account=ABC123
+#SBATCH --qos=regular
+#SBATCH --constraint=gpu
+#SBATCH --gpus-per-node=4
+
+set -e
+cd /scratch/run
+
+# MPI ranks, each with one thread.
+export OMP_NUM_THREADS=1
+exec srun --nodes=1 --ntasks=4 --ntasks-per-node=4 --cpus-per-task=16 --gpus-per-node=4 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit

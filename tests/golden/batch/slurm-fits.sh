@@ -1,0 +1,15 @@
+#!/bin/bash -l
+#SBATCH --job-name=hpcstem-fits
+#SBATCH --output=/scratch/run/fits.log
+#SBATCH --open-mode=append
+#SBATCH --nodes=1
+#SBATCH --time=01:00:00
+#SBATCH --requeue
+#SBATCH --account=ABC123
+
+set -e
+cd /scratch/run
+
+# MPI ranks, each with one thread.
+export OMP_NUM_THREADS=1
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit

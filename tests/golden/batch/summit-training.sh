@@ -1,0 +1,15 @@
+#!/bin/bash -l
+#BSUB -J hpcstem-training
+#BSUB -o /scratch/run/training.log
+#BSUB -nnodes 1
+#BSUB -W 01:00
+#BSUB -r
+#BSUB -P ABC123
+#BSUB -q batch
+#BSUB -alloc_flags smt1
+
+set -e
+cd /scratch/run
+
+# One process, which starts a group of processes for each network on the nodes of this job.
+exec /opt/hpcstem/bin/hpcstem train /data/recipe.yaml --out /scratch/ensemble
