@@ -14,6 +14,7 @@ COMMANDS = [
     "simulate-movie",
     "train",
     "decode",
+    "watch",
     "structure",
     "queue",
     "db",
