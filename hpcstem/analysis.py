@@ -8,7 +8,9 @@ commutative, and a serial run, a Dask cluster and MPI ranks give the same answer
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
+
+from hpcstem.errors import ExecutionError
 
 Batch = TypeVar("Batch", contravariant=True)
 Partial = TypeVar("Partial")
@@ -28,4 +30,13 @@ class Analysis(Protocol[Batch, Partial, Result]):
 
     def finish(self, partial: Partial) -> Result:
         """Turn the partial result of all batches into the answer."""
+        ...
+
+
+@runtime_checkable
+class Surviving(Protocol[Batch, Result]):
+    """An analysis that goes on without a batch whose worker died each time; any other analysis ends there."""
+
+    def failed(self, batch: Batch, cause: ExecutionError) -> Result:
+        """Partial result in place of the one that the batch would have given; called in the caller's process."""
         ...

@@ -183,6 +183,21 @@ class AtomTable:
         return found
 
 
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Metadata of one Parquet file of atoms, from its footer alone.
+
+    Raises
+    ------
+    AtomTableError
+        No such file, or it is damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads((pq.read_metadata(path).metadata or {}).get(_METADATA_KEY, b"{}"))
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise AtomTableError(f"cannot read atoms from {path}", error, "a Parquet file written by hpcstem") from error
+    return found
+
+
 def _require_elements(species: np.ndarray) -> None:
     from ase.data import atomic_numbers
 

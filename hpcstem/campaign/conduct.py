@@ -55,7 +55,7 @@ def run_campaign(
     """
     stages = _stages_until(until)
     site = load_site(campaign.site)
-    _refuse_ranks()
+    refuse_ranks()
     run = Run(folder)
     _check_owner(run, campaign)
     with run.locked():
@@ -130,7 +130,7 @@ def _stages_until(until: str | None) -> tuple[Stage, ...]:
     return STAGES[: names.index(until) + 1]
 
 
-def _refuse_ranks() -> None:
+def refuse_ranks() -> None:
     """Refuse to be one of several processes that would all conduct the same run."""
     # A batch job sets SLURM_NTASKS for the one process of its script too.
     own = {name: value for name, value in os.environ.items() if name != "SLURM_NTASKS"}

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("movies", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Run directory for the atoms.")
+@click.argument("movies", nargs=-1)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Run directory, or dataset, for the atoms.")
+@click.option(
+    "--manifest", type=click.Path(path_type=Path), help="CSV, Parquet or text file that lists movies for a dataset."
+)
 @click.option("--model", default="graphene-si", show_default=True, help="Folder or name of the ensemble.")
 @click.option(
     "--refine/--no-refine",
@@ -27,9 +30,64 @@ if TYPE_CHECKING:
 @click.option("--pixel-size-A", "pixel_size_A", type=float, help="Pixel size [Å], where the files have none.")
 @click.option("--site", default="local", show_default=True, help="Site configuration.")
 @click.option("--workers", type=click.IntRange(1), help="Workers instead of the site's.")
-@click.option("--bad-frames", type=click.Choice(["skip", "refuse"]), default="skip", show_default=True)
+@click.option("--bad-frames", type=click.Choice(["skip", "refuse"]), help="Broken frames; skip by default.")
+@click.option("--chunk-MB", "chunk_MB", type=click.FloatRange(0, min_open=True), help="Chunks of a dataset [MB]; 16.")
+@click.option("--dry-run", is_flag=True, help="Of a dataset: say what would be done; write nothing.")
+@click.option("--retry-faults", is_flag=True, help="Of a dataset: try again what failed.")
 @json_option
 def command(
+    movies: tuple[str, ...],
+    out: Path,
+    manifest: Path | None,
+    model: str,
+    refine: bool,
+    pixel_size_A: float | None,
+    site: str,
+    workers: int | None,
+    bad_frames: str | None,
+    chunk_MB: float | None,
+    dry_run: bool,
+    retry_faults: bool,
+    as_json: bool,
+) -> None:
+    """Find the atoms in MOVIES; run again, it decodes only what is missing.
+
+    With a quoted pattern such as 'data/**/*.h5', or with --manifest, the atoms of all movies go to one dataset. What
+    fails is listed there, the rest is done, and the exit status is 4.
+    """
+    one_thread()
+    from hpcstem.campaign.reprocessing.dataset import SETTINGS_FILE
+    from hpcstem.campaign.reprocessing.manifest import is_pattern
+
+    if manifest is not None or any(map(is_pattern, movies)) or (out / SETTINGS_FILE).is_file():
+        from hpcstem.cli.dataset import decode_dataset
+
+        if bad_frames == "refuse":
+            raise click.UsageError("--bad-frames refuse does not go with a dataset, which lists them")
+        decode_dataset(
+            movies,
+            out,
+            manifest,
+            model=model,
+            refine=refine,
+            pixel_size_A=pixel_size_A,
+            site=site,
+            workers=workers,
+            chunk_MB=chunk_MB,
+            dry_run=dry_run,
+            retry_faults=retry_faults,
+            as_json=as_json,
+        )
+        return
+    if dry_run or retry_faults or chunk_MB is not None:
+        raise click.UsageError("--dry-run, --retry-faults and --chunk-MB go with a quoted pattern or --manifest")
+    if not movies:
+        raise click.UsageError("Missing argument 'MOVIES...', or --manifest")
+    paths = tuple(map(Path, movies))
+    _decode_movies(paths, out, model, refine, pixel_size_A, site, workers, bad_frames or "skip", as_json)
+
+
+def _decode_movies(
     movies: tuple[Path, ...],
     out: Path,
     model: str,
@@ -40,8 +98,7 @@ def command(
     bad_frames: str,
     as_json: bool,
 ) -> None:
-    """Find the atoms in MOVIES; run again, it decodes only what is missing."""
-    one_thread()
+    """Decode a few movies in a run directory."""
     from hpcstem.campaign.conduct import run_campaign
     from hpcstem.campaign.schema import Campaign
     from hpcstem.config import checked

@@ -18,6 +18,7 @@ _COMMANDS = {
     "simulate-movie": ("hpcstem.cli.simulate_movie", "Take a simulated movie of known truth."),
     "train": ("hpcstem.cli.train", "Train an ensemble on simulated images."),
     "decode": ("hpcstem.cli.decode", "Find the atoms in movies."),
+    "watch": ("hpcstem.cli.watch", "Decode the frames that a microscope writes, as they come."),
     "structure": ("hpcstem.cli.structure", "Rings and defects of decoded atoms; simulation cells from them."),
     "queue": ("hpcstem.cli.queue", "Queue simulations, run them, and see how they go."),
     "db": ("hpcstem.cli.db", "Start and stop the embedded job database of a run."),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hpcstem.analysis import Analysis
+from hpcstem.analysis import Analysis, Surviving
 from hpcstem.errors import ExecutionError, HpcstemError
 from hpcstem.execution.executor import (
     Batch,
@@ -193,12 +193,15 @@ class _Run:
             cause = outcome[1] if isinstance(outcome, tuple) else outcome
             if not isinstance(cause, KilledWorker):
                 raise batch_failure(index, len(self._batches), cause) from cause
-            if index == self._alone:
-                died = f"its worker died {self._retries + 1} times: killed, or out of memory"
-                raise batch_failure(index, len(self._batches), died) from None
-            # Another batch on the same worker may have killed it: try again without company.
-            self._suspects.append(index)
-            return 0
+            if index != self._alone:
+                # Another batch on the same worker may have killed it: try again without company.
+                self._suspects.append(index)
+                return 0
+            died = f"its worker died {self._retries + 1} times: killed, or out of memory"
+            failure = batch_failure(index, len(self._batches), died)
+            if not isinstance(self._analysis, Surviving):
+                raise failure from None
+            outcome = self._analysis.failed(self._batches[index], failure)
         if isinstance(outcome, _Refusal):
             raise outcome.error
         self._unmerged[index] = outcome

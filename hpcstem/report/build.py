@@ -45,16 +45,42 @@ def build_report(run: Path, output: Path | None = None) -> Path:
     """
     reader = Run(Path(run))
     output = Path(output) if output is not None else reader.folder / "report.html"
-    sections = _sections(reader)
+    about = "Report of a run of hpcstem"
+    if reader.provenance is not None and reader.provenance.hpcstem is not None:
+        about += f" {reader.provenance.hpcstem}"
+    if reader.provenance is not None and reader.provenance.finished is not None:
+        about += f", finished {reader.provenance.finished}"
+    return write_page(output, reader.name, about, _sections(reader))
+
+
+def write_page(output: Path, name: str, about: str, sections: list[Section], refresh_s: int | None = None) -> Path:
+    """Write sections as one HTML file that needs nothing else, whole or not at all.
+
+    Parameters
+    ----------
+    output
+        The file.
+    name, about
+        Heading, and the line below it.
+    sections
+        What it holds.
+    refresh_s
+        After which time a browser reads it again [s]; never if None.
+
+    Raises
+    ------
+    HpcstemError
+        The page is over 8 MB at every resolution of its images, or cannot be written.
+    """
     images: dict[int, Embedded] = {}
     for pixel_ratio in _PIXEL_RATIOS:
         _embed_all(sections, pixel_ratio, images)
-        page = _render(reader, sections, images)
+        page = _render(name, about, sections, images, refresh_s)
         if len(page.encode()) <= LARGEST_PAGE_BYTES:
             write_text(output, page)
             return output
     raise HpcstemError(
-        f"report of {reader.folder}",
+        f"report {output}",
         f"{len(page.encode()) / 1e6:.1f} MB",
         f"at most {LARGEST_PAGE_BYTES / 1e6:.0f} MB",
     )
@@ -89,16 +115,15 @@ def _embed_all(sections: list[Section], pixel_ratio: float, images: dict[int, Em
             images[id(picture)] = embed(picture.figure, pixel_ratio)
 
 
-def _render(run: Run, sections: list[Section], images: dict[int, Embedded]) -> str:
+def _render(name: str, about: str, sections: list[Section], images: dict[int, Embedded], refresh_s: int | None) -> str:
     from jinja2 import Environment, StrictUndefined
 
     source = files("hpcstem.report").joinpath("template.html").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(source)
-    provenance = run.provenance
     return template.render(
-        name=run.name,
-        version=provenance.hpcstem if provenance else None,
-        finished=provenance.finished if provenance else None,
+        name=name,
+        about=about,
+        refresh_s=refresh_s,
         sections=sections,
         images=images,
         numbers={id(picture): number for number, picture in enumerate(_pictures(sections), start=1)},

@@ -90,7 +90,7 @@ class DecodeChunks:
         ModelError
             The ensemble changed.
         """
-        ensemble = _ensemble(self.model, self.digest)
+        ensemble = loaded_ensemble(self.model, self.digest)
         frames, indices, faults = batch.movie.read_checked(batch.frames.start, batch.frames.stop)
         if faults and not self.skip_bad_frames:
             raise MovieError(
@@ -146,8 +146,14 @@ def _summary(batch: ChunkOfMovie, table: AtomTable, faults: list[FrameFault]) ->
 
 
 @lru_cache(maxsize=2)
-def _ensemble(model: Path, digest: str) -> Ensemble:
-    """Read an ensemble once per process."""
+def loaded_ensemble(model: Path, digest: str) -> Ensemble:
+    """Read an ensemble once per process.
+
+    Raises
+    ------
+    ModelError
+        It cannot be read, or its SHA-256 is another one.
+    """
     ensemble = Ensemble.load(model)
     if ensemble.digest != digest:
         raise ModelError(f"the ensemble in {model} changed", ensemble.digest[:12], digest[:12])

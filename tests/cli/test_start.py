@@ -15,6 +15,7 @@ COMMANDS = [
     "simulate-movie",
     "train",
     "decode",
+    "watch",
     "structure",
     "queue",
     "db",

@@ -1,0 +1,137 @@
+"""The tables of a dataset: movies, files of atoms, faults, and a summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hpcstem.campaign.reprocessing.faults import Fault, write_faults
+from hpcstem.campaign.reprocessing.ledger import Ledger
+from hpcstem.campaign.reprocessing.survey import Survey
+from hpcstem.files import whole_file, write_json
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What a dataset holds after a run.
+
+    Parameters
+    ----------
+    n_movies
+        Movies that were asked for in this run.
+    n_movies_done
+        Those of them of which every frame is decoded.
+    n_frames
+        Frames of the movies of this run that could be opened.
+    n_frames_done
+        Those of them that are decoded.
+    n_frames_done_now
+        Frames decoded in this run.
+    n_files
+        Files of atoms in the dataset.
+    n_atoms
+        Atoms of the movies of this run per species.
+    seconds
+        Time taken.
+    faults
+        What has no atoms of the movies of this run, and why.
+    """
+
+    n_movies: int
+    n_movies_done: int
+    n_frames: int
+    n_frames_done: int
+    n_frames_done_now: int
+    n_files: int
+    n_atoms: dict[str, int]
+    seconds: float
+    faults: tuple[Fault, ...]
+
+
+def write_tables(ledger: Ledger, settings: dict[str, Any]) -> None:
+    """Write `movies.parquet`, `files.parquet` and `faults.parquet`, and remove the notes that are in them now."""
+    notes = ledger.read_notes
+    decoded, atoms, files = _per_movie(ledger)
+    columns = {"model": settings["model"], "model_sha256": settings["model_sha256"]}
+    columns |= {"config_sha256": settings["config_sha256"], "hpcstem": settings["hpcstem"]}
+    movies = [
+        {**asdict(survey), "n_frames_done": decoded[key], "n_atoms": atoms[key], **columns}
+        for key, survey in sorted(ledger.surveys.items())
+    ]
+    integers = {f.name for f in fields(Survey) if f.type == "int"} | {"n_frames_done", "n_atoms"}
+    reals = {f.name for f in fields(Survey) if str(f.type).startswith("float")}
+    names = [*(f.name for f in fields(Survey)), "n_frames_done", "n_atoms", *columns]
+    _write(ledger.folder / "movies.parquet", names, integers, reals, movies)
+    _write(
+        ledger.folder / "files.parquet",
+        ["file", "movie", "start", "stop", "n_frames", "n_atoms", "attempts"],
+        {"start", "stop", "n_frames", "n_atoms", "attempts"},
+        set(),
+        files,
+    )
+    write_faults(ledger.folder / "faults.parquet", ledger.all_faults())
+    for path in notes:
+        path.unlink()
+
+
+def summarize(ledger: Ledger, movies: list[str], n_frames_done_now: int, seconds: float) -> DatasetSummary:
+    """Count what the movies of a run have, and write `summary.json`."""
+    decoded, _, _ = _per_movie(ledger)
+    asked = set(movies)
+    surveys = [ledger.surveys[movie] for movie in movies if movie in ledger.surveys]
+    n_atoms: Counter[str] = Counter()
+    for file in ledger.files:
+        for member in file.members:
+            if member.movie in asked:
+                n_atoms.update(member.n_atoms)
+    faults = tuple(fault for fault in ledger.all_faults() if fault.movie in asked)
+    at_fault = {fault.movie for fault in faults}
+    summary = DatasetSummary(
+        n_movies=len(movies),
+        n_movies_done=sum(decoded[s.movie] == s.n_frames and s.movie not in at_fault for s in surveys),
+        n_frames=sum(survey.n_frames for survey in surveys),
+        n_frames_done=sum(decoded[survey.movie] for survey in surveys),
+        n_frames_done_now=n_frames_done_now,
+        n_files=len(ledger.files),
+        n_atoms=dict(sorted(n_atoms.items())),
+        seconds=seconds,
+        faults=faults,
+    )
+    write_json(ledger.folder / "summary.json", asdict(summary))
+    return summary
+
+
+def _per_movie(ledger: Ledger) -> tuple[Counter[str], Counter[str], list[dict[str, Any]]]:
+    """Frames decoded and atoms per movie, and a row for each movie in each file."""
+    decoded: Counter[str] = Counter()
+    atoms: Counter[str] = Counter()
+    rows = []
+    for file in ledger.files:
+        for member in file.members:
+            n_atoms = sum(member.n_atoms.values())
+            decoded[member.movie] += member.n_frames
+            atoms[member.movie] += n_atoms
+            rows.append(
+                {
+                    "file": str(file.path.relative_to(ledger.folder)),
+                    "movie": member.movie,
+                    "start": member.start,
+                    "stop": member.stop,
+                    "n_frames": member.n_frames,
+                    "n_atoms": n_atoms,
+                    "attempts": member.attempt,
+                }
+            )
+    return decoded, atoms, rows
+
+
+def _write(path: Path, names: list[str], integers: set[str], reals: set[str], rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {True: pa.int64(), False: pa.string()}
+    schema = pa.schema([(name, pa.float64() if name in reals else kinds[name in integers]) for name in names])
+    with whole_file(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema), temporary, compression="zstd")
