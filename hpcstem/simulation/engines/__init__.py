@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hpcstem.errors import SimulationError
 from hpcstem.simulation.engine_settings import AseSettings, ClassicalSettings, EngineSettings, VaspSettings, XtbSettings
 from hpcstem.simulation.engines.engine import Engine
 from hpcstem.simulation.programs import Programs
@@ -32,4 +31,6 @@ def get_engine(settings: EngineSettings) -> Engine:
         from hpcstem.simulation.engines.calculators import ase_engine
 
         return ase_engine(settings)
-    raise SimulationError("engine", repr(settings.name), "gfn1-xtb, vasp, classical or ase")
+    from hpcstem.simulation.engines.dftb import DftbEngine
+
+    return DftbEngine(settings, Programs.from_environment())

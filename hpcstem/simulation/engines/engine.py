@@ -100,7 +100,7 @@ class NVTOutcome:
     temperature_K, temperature_std_K
         Mean and standard deviation of the temperature over the second half of the run [K].
     drift_eV_atom_ps
-        Slope of the conserved quantity over the run, per atom [eV/ps].
+        Slope of the conserved quantity over the run, per atom [eV/ps]; None where the program does not tell it.
     inputs, remarks
         As in `RelaxOutcome`.
     """
@@ -110,7 +110,7 @@ class NVTOutcome:
     n_steps: int
     temperature_K: float
     temperature_std_K: float
-    drift_eV_atom_ps: float
+    drift_eV_atom_ps: float | None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
