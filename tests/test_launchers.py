@@ -96,7 +96,7 @@ def test_test_runs_every_tool_and_gives_arguments_to_pytest(checkout: Checkout) 
     tools = checkout.done[2:]
     assert [line.split()[0] for line in tools] == ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
     assert tools[-1] == "pytest tests/test_files.py -x"
-    assert f"--editable {checkout.root}[dev,mpi,formats,kinetics,vasp]" in checkout.done[1]
+    assert f"--editable {checkout.root}[dev,mpi,formats,kinetics,vasp,classical]" in checkout.done[1]
 
 
 def test_failure_of_a_tool_is_the_launchers(checkout: Checkout) -> None:

@@ -19,8 +19,7 @@ _WATER_GFN1_EV = -156.96750590276173
 
 def checks() -> list[Check]:
     """Return one check each of the embedded database, FireWorks, GFN1-xTB, VASP and DFTB+."""
-    engines = [_program(name, program) for name, program in (("VASP", "vasp_std"), ("DFTB+", "dftb+"))]
-    return [_database(), _fireworks(), _xtb(), *engines]
+    return [_database(), _fireworks(), _xtb(), *_programs()]
 
 
 def _database() -> Check:
@@ -67,8 +66,20 @@ def _xtb() -> Check:
     return Check("GFN1-xTB", Status.OK, f"{engine.method}: water {energy:.5f} eV")
 
 
-def _program(name: str, program: str) -> Check:
+def _programs() -> list[Check]:
+    from hpcstem.simulation.programs import DFTB_COMMAND, VASP_COMMAND, Programs
+
+    try:
+        programs = Programs.from_environment()
+    except HpcstemError as error:
+        return [Check("VASP and DFTB+", Status.BROKEN, str(error), f"a command in {VASP_COMMAND} or {DFTB_COMMAND}")]
+    found = (("VASP", programs.vasp_command[0], VASP_COMMAND), ("DFTB+", programs.dftb_command[0], DFTB_COMMAND))
+    return [_program(*one) for one in found]
+
+
+def _program(name: str, program: str, variable: str) -> Check:
     path = shutil.which(program)
     if path is None:
-        return Check(name, Status.ABSENT, f"no {program} on PATH", f"load the module that provides {program}")
+        fix = f"load the module that provides {program}, or put the command into {variable}"
+        return Check(name, Status.ABSENT, f"no {program} on PATH", fix)
     return Check(name, Status.OK, path)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hpcstem.errors import SimulationError
-from hpcstem.simulation.engine_settings import EngineSettings, VaspSettings, XtbSettings
+from hpcstem.simulation.engine_settings import AseSettings, ClassicalSettings, EngineSettings, VaspSettings, XtbSettings
 from hpcstem.simulation.engines.engine import Engine
 from hpcstem.simulation.programs import Programs
 
@@ -24,4 +23,14 @@ def get_engine(settings: EngineSettings) -> Engine:
         from hpcstem.simulation.engines.vasp import VaspEngine
 
         return VaspEngine(settings, Programs.from_environment())
-    raise SimulationError("engine", repr(settings.name), "gfn1-xtb or vasp")
+    if isinstance(settings, ClassicalSettings):
+        from hpcstem.simulation.engines.calculators import classical_engine
+
+        return classical_engine(settings)
+    if isinstance(settings, AseSettings):
+        from hpcstem.simulation.engines.calculators import ase_engine
+
+        return ase_engine(settings)
+    from hpcstem.simulation.engines.dftb import DftbEngine
+
+    return DftbEngine(settings, Programs.from_environment())

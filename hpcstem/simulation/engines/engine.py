@@ -32,6 +32,23 @@ class ForceSource(Protocol):
         """
         ...
 
+    def with_stress(self, positions_A: np.ndarray, cell_A: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return the energy, the forces and the stress [eV/Å³], with shape (3, 3), float64, in another cell.
+
+        Parameters
+        ----------
+        positions_A
+            Positions [Å], with shape (n_atoms, 3), float64.
+        cell_A
+            Rows are the cell's vectors [Å], with shape (3, 3), float64.
+
+        Raises
+        ------
+        SimulationError
+            The engine found no answer, or has no stress.
+        """
+        ...
+
     def forget(self) -> None:
         """Forget what earlier calls left to start from, so that the next answer is that of a new process."""
         ...
@@ -83,7 +100,7 @@ class NVTOutcome:
     temperature_K, temperature_std_K
         Mean and standard deviation of the temperature over the second half of the run [K].
     drift_eV_atom_ps
-        Slope of the conserved quantity over the run, per atom [eV/ps].
+        Slope of the conserved quantity over the run, per atom [eV/ps]; None where the program does not tell it.
     inputs, remarks
         As in `RelaxOutcome`.
     """
@@ -93,7 +110,7 @@ class NVTOutcome:
     n_steps: int
     temperature_K: float
     temperature_std_K: float
-    drift_eV_atom_ps: float
+    drift_eV_atom_ps: float | None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 

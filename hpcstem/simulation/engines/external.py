@@ -60,7 +60,8 @@ def record_relaxation(
     text = []
     for step, frame in enumerate(_unwrapped(atoms.positions[order], frames)):
         found, forces = _in_own_order(atoms, frame, order)
-        text.append(to_xyz(found, forces * free, step=step, energy=frame.energy_eV))
+        known = forces * free if np.isfinite(forces).all() else None
+        text.append(to_xyz(found, known, step=step, energy=frame.energy_eV))
     write_text(folder / RELAXATION, "".join(text))
     largest = float(np.sqrt(((forces * free) ** 2).sum(axis=1)).max())
     return {"atoms": found, "energy_eV": frame.energy_eV, "max_force_eV_A": largest, "n_steps": len(frames)}
@@ -95,7 +96,7 @@ def record_nvt(
             potential_eV=frame.energy_eV,
             kinetic_eV=kinetic,
             temperature_K=2 * kinetic / (max(n_degrees, 1) * units.kB),
-            conserved_eV=frame.energy_eV + kinetic if frame.conserved_eV is None else frame.conserved_eV,
+            conserved_eV=np.nan if frame.conserved_eV is None else frame.conserved_eV,
         )
         rows.append(instant.row())
         if step % settings.trajectory_steps == 0:

@@ -15,7 +15,9 @@ from pathlib import Path
 from hpcstem.errors import SimulationError
 from hpcstem.simulation.deadline import Deadline
 
-STDOUT, STDERR = "vasp.out", "std_err.txt"
+STDERR = "std_err.txt"
+"""The name that Custodian's handlers look for."""
+
 _LEASH = Path(__file__).with_name("leash.py")
 _KILL_BEFORE_END_S = 5.0
 _STEPS_AHEAD = 2.0
@@ -45,6 +47,8 @@ class Watch:
         Asks it to stop after the present step.
     has_error
         Returns whether its output shows an error that it should not go on with.
+    output
+        File for what it prints.
     check_every_s
         Seconds between two calls of `has_error`.
     poll_s
@@ -54,6 +58,7 @@ class Watch:
     n_steps: Callable[[], int]
     stop: Callable[[], None]
     has_error: Callable[[], bool] = lambda: False
+    output: str = "vasp.out"
     check_every_s: float = 30.0
     poll_s: float = 0.1
 
@@ -73,7 +78,7 @@ def program_lock(folder: Path) -> Iterator[int]:
 def run_program(
     command: Sequence[str], folder: Path, deadline: Deadline, watch: Watch, lock: int
 ) -> tuple[Ending, int]:
-    """Run a command in `folder`, its output in `vasp.out` and `std_err.txt`; return how it ended and its status.
+    """Run a command in `folder`, its errors in `std_err.txt`; return how it ended and its status.
 
     Parameters
     ----------
@@ -93,7 +98,7 @@ def run_program(
     SimulationError
         The program cannot be started.
     """
-    with open(folder / STDOUT, "ab") as out, open(folder / STDERR, "ab") as errors:
+    with open(folder / watch.output, "ab") as out, open(folder / STDERR, "ab") as errors:
         process = subprocess.Popen(
             [sys.executable, "-I", str(_LEASH), *command],
             cwd=folder,
@@ -139,9 +144,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def last_words(folder: Path) -> str:
-    """Return the last line that a program wrote to its output; `nothing` where it wrote none."""
-    for name in (STDERR, STDOUT):
+def last_words(folder: Path, output: str) -> str:
+    """Return the last line that a program wrote to its errors or its output; `nothing` where it wrote none."""
+    for name in (STDERR, output):
         path = folder / name
         lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
         if lines:

@@ -74,6 +74,10 @@ class Program(Protocol):
         """Return how many steps of a segment come before the state that the next one goes on from."""
         ...
 
+    def n_made(self, folder: Path) -> int:
+        """Return how many steps a segment made, if no other goes on from it."""
+        ...
+
     def is_done(self, folder: Path, n_before: int) -> bool:
         """Return whether a segment, with `n_before` steps before it, brought the job to its end."""
         ...
@@ -117,9 +121,8 @@ def run_segments(program: Program, folder: Path, deadline: Deadline) -> list[Fra
             for segment in segments:
                 program.tidy(segment)
             if segments and program.is_done(segments[-1], _first_step(segments[-1])):
-                frames = _joined(program, segments)
-                log.close(len(frames))
-                return frames
+                log.close(_first_step(segments[-1]) + program.n_made(segments[-1]))
+                return _joined(program, segments)
             n_done = _first_step(segments[-1]) + program.n_kept(segments[-1]) if segments else 0
             log.begin(n_done)
             if not deadline.allows(0):
@@ -130,7 +133,7 @@ def run_segments(program: Program, folder: Path, deadline: Deadline) -> list[Fra
                 ending, status = run_program(program.command, segment, deadline, program.watch(segment), lock)
                 n_reached = n_done + program.n_kept(segment)
                 if program.is_done(segment, n_done):
-                    log.end(n_done + len(program.frames(segment)), "finished")
+                    log.end(n_done + program.n_made(segment), "finished")
                     continue
                 if ending == Ending.STOPPED:
                     log.end(n_reached, deadline.why)
@@ -141,7 +144,7 @@ def run_segments(program: Program, folder: Path, deadline: Deadline) -> list[Fra
 
 
 def _correct(program: Program, segment: Path, log: SegmentLog, n_reached: int, n_corrections: int, status: int) -> int:
-    failure = f"status {status}: {last_words(segment)}"
+    failure = f"status {status}: {last_words(segment, program.watch(segment).output)}"
     try:
         corrections = program.repair(segment)
     except SimulationError as error:

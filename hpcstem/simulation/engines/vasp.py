@@ -215,6 +215,10 @@ class VaspProgram:
             return 0
         return len(steps)
 
+    def n_made(self, folder: Path) -> int:
+        """Return the number of whole steps."""
+        return len(_steps(folder))
+
     def is_done(self, folder: Path, n_before: int) -> bool:
         """Return whether all steps are made, or the relaxation reached its accuracy."""
         steps = _steps(folder)

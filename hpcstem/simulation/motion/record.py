@@ -30,7 +30,7 @@ class Instant:
     temperature_K
         Temperature [K].
     conserved_eV
-        What the thermostat conserves [eV].
+        What the thermostat conserves [eV]; NaN where the program does not tell it.
     """
 
     step: int
@@ -67,13 +67,15 @@ def nvt_outcome(final: Atoms, energy_eV: float, n_steps: int, energies: Path) ->
     """
     _, time_fs, _, _, temperature, conserved = np.loadtxt(energies, delimiter=",", skiprows=1, ndmin=2).T
     second_half = temperature[len(temperature) // 2 :]
-    # A run of one step has no slope.
-    slope_eV_fs = np.polyfit(time_fs - time_fs.mean(), conserved - conserved.mean(), 1)[0] if len(time_fs) > 1 else 0.0
+    drift_eV_atom_ps = None
+    if len(time_fs) > 1 and np.isfinite(conserved).all():
+        slope_eV_fs = np.polyfit(time_fs - time_fs.mean(), conserved - conserved.mean(), 1)[0]
+        drift_eV_atom_ps = float(slope_eV_fs * 1000 / len(final))
     return NVTOutcome(
         atoms=final,
         energy_eV=energy_eV,
         n_steps=n_steps,
         temperature_K=float(second_half.mean()),
         temperature_std_K=float(second_half.std()),
-        drift_eV_atom_ps=float(slope_eV_fs * 1000 / len(final)),
+        drift_eV_atom_ps=drift_eV_atom_ps,
     )

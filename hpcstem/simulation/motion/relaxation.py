@@ -9,10 +9,11 @@ import numpy as np
 from ase import Atoms
 
 from hpcstem.errors import SimulationError
-from hpcstem.simulation.constraints import free_coordinates
+from hpcstem.simulation.constraints import Constraint, free_coordinates
 from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
 from hpcstem.simulation.engines.engine import ForceSource, RelaxOutcome
 from hpcstem.simulation.motion.checkpoint import read_checkpoint, write_checkpoint
+from hpcstem.simulation.motion.coordinates import Coordinates, FixedCell, FreeCell
 from hpcstem.simulation.motion.growing import GrowingFile
 from hpcstem.simulation.motion.lbfgs import LBFGS
 from hpcstem.simulation.motion.record import RELAXATION
@@ -67,6 +68,8 @@ def run_relaxation(
     """
     folder.mkdir(parents=True, exist_ok=True)
     free = free_coordinates(atoms, settings.constraint, settings.fixed)
+    kind = FreeCell if settings.constraint == Constraint.FREE_CELL else FixedCell
+    coordinates: Coordinates = kind(atoms, source, free)
     run = identity(atoms, settings, seed)
     state, length = _load(folder / CHECKPOINT, run)
     n_done = 0 if state is None else state.n_steps
@@ -74,12 +77,12 @@ def run_relaxation(
     with logged_segment(folder, n_done) as segment, GrowingFile(folder / RELAXATION, length) as trajectory:
         if state is None:
             rattle = np.random.default_rng(seed).normal(0, settings.rattle_A, (len(atoms), 3))
-            positions = atoms.positions + rattle * free
-            state = _State(0, positions, *_free_forces(source, positions, free), LBFGS.start(len(atoms)))
-            trajectory.append(_frame(atoms, state))
+            start = coordinates.start(atoms.positions + rattle * free)
+            state = _State(0, start, *_evaluated(coordinates, start), LBFGS.start(len(start)))
+            trajectory.append(_frame(coordinates, state))
         while _max_force(state) >= settings.fmax_eV_A and state.n_steps < settings.max_steps:
-            state = _step(state, source, free)
-            trajectory.append(_frame(atoms, state))
+            state = _step(state, coordinates)
+            trajectory.append(_frame(coordinates, state))
             segment["last_step"] = state.n_steps
             safe = state.n_steps % settings.checkpoint_steps == 0
             if safe:
@@ -88,35 +91,34 @@ def run_relaxation(
                 source.forget()
             clock.go_on(state.n_steps, safe)
         trajectory.mark()
-    final = atoms.copy()
-    final.positions = state.positions
     largest = _max_force(state)
-    return RelaxOutcome(final, state.energy, largest, largest < settings.fmax_eV_A, state.n_steps)
+    return RelaxOutcome(
+        coordinates.atoms(state.positions), state.energy, largest, largest < settings.fmax_eV_A, state.n_steps
+    )
 
 
-def _step(state: _State, source: ForceSource, free: np.ndarray) -> _State:
+def _step(state: _State, coordinates: Coordinates) -> _State:
     move = state.history.move(state.forces)
     positions = state.positions + move
-    energy, forces = _free_forces(source, positions, free)
+    energy, forces = _evaluated(coordinates, positions)
     history = state.history.updated(move, state.forces, forces)
     return replace(state, n_steps=state.n_steps + 1, positions=positions, energy=energy, forces=forces, history=history)
 
 
-def _free_forces(source: ForceSource, positions: np.ndarray, free: np.ndarray) -> tuple[float, np.ndarray]:
-    energy, forces = source(positions)
+def _evaluated(coordinates: Coordinates, positions: np.ndarray) -> tuple[float, np.ndarray]:
+    energy, forces = coordinates.evaluate(positions)
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         raise SimulationError("energy or forces", "not finite", "a sound starting structure")
-    return energy, forces * free
+    return energy, forces
 
 
 def _max_force(state: _State) -> float:
     return float(np.sqrt((state.forces**2).sum(axis=1)).max())
 
 
-def _frame(atoms: Atoms, state: _State) -> str:
-    frame = atoms.copy()
-    frame.positions = state.positions
-    return to_xyz(frame, state.forces, step=state.n_steps, energy=state.energy)
+def _frame(coordinates: Coordinates, state: _State) -> str:
+    forces = coordinates.atom_forces(state.positions, state.forces)
+    return to_xyz(coordinates.atoms(state.positions), forces, step=state.n_steps, energy=state.energy)
 
 
 def _save(path: Path, run: str, state: _State, length: int) -> None:

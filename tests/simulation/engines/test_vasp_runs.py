@@ -204,3 +204,18 @@ def test_what_is_missing_is_named_before_anything_runs(vasp, tmp_path, monkeypat
     with pytest.raises(SimulationError, match="no /nowhere/vasp_std on PATH"):
         get_engine(ENGINE).relax(molecule("CH4"), RelaxSettings(engine=ENGINE), SEED, tmp_path / "job")
     assert not (tmp_path / "job").exists()
+
+
+def test_an_adsorbate_is_bound_by_the_sign_that_is_stated(vasp, tmp_path):
+    """Adsorption energy E(sheet) + E(adsorbate) - E(both), positive where it is bound: H on benzene."""
+    sheet = molecule("C6H6", cell=[10, 10, 10], pbc=True)
+    sheet.center()
+    adsorbate = Atoms("H", [sheet.positions[0] + np.array([0, 0, 1.1])], cell=sheet.cell, pbc=True)
+    found = []
+    for name, atoms in (("sheet", sheet), ("adsorbate", adsorbate), ("both", sheet + adsorbate)):
+        settings = RelaxSettings(engine=ENGINE, fmax_eV_A=0.05)
+        found.append(get_engine(ENGINE).relax(atoms, settings, SEED, tmp_path / name))
+    assert all(outcome.converged for outcome in found)
+    alone, lone, bound = found
+    assert 0.5 < alone.energy_eV + lone.energy_eV - bound.energy_eV < 4
+    assert bound.atoms.get_distance(0, 12) == pytest.approx(1.12, abs=0.08)
