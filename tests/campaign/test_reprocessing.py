@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from many_movies import PIXEL_A, atoms_of_frames, rows, small_frames, write_movies
 
+from hpcstem.analysis import Surviving
 from hpcstem.atoms import AtomTable
 from hpcstem.campaign.reprocessing import DatasetSettings, find_movies, plan_reprocessing, reprocess
 from hpcstem.campaign.reprocessing.manifest import movie_key
-from hpcstem.errors import HpcstemError
+from hpcstem.campaign.reprocessing.survey import SurveyMovies, ToSurvey
+from hpcstem.errors import ExecutionError, HpcstemError
 from hpcstem.files import sha256
 from hpcstem.frames import MovieMetadata, write_movie
 
@@ -211,6 +213,18 @@ def test_a_plan_counts_and_writes_nothing(dataset, tmp_path):
     plan = plan_reprocessing(movies, dataset / "out", SETTINGS)
     assert (plan.n_frames, plan.n_frames_to_do, plan.n_chunks) == (11, 3, 1)
     assert {path: path.stat().st_mtime_ns for path in (dataset / "out").rglob("*")} == before
+
+
+def test_movies_whose_survey_killed_its_worker_are_tried_once_more(dataset, run):
+    """As an executor does when all workers die that open a batch of movies."""
+    for name in ("a.h5", "b.h5"):
+        write_movie(dataset / "movies" / name, small_frames(1), MovieMetadata(pixel_size_A=PIXEL_A))
+    survey = SurveyMovies(dataset / "out" / "ledger")
+    assert isinstance(survey, Surviving)
+    batch = tuple(ToSurvey(movie, 1) for movie in find_movies([f"{dataset}/movies/[ab].h5"]))
+    assert survey.failed(batch, ExecutionError("batch 1 of 1 failed", "its worker died")) == 0
+    again = run()
+    assert (again.n_frames_done_now, again.faults) == (2, ())
 
 
 def test_a_run_cut_anywhere_goes_on(dataset, run, monkeypatch):

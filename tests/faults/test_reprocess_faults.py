@@ -222,6 +222,6 @@ def test_a_movie_that_kills_each_worker_is_listed_and_the_rest_is_done(movies, u
     assert str(first) in died
     assert len(died) == 2
     mend(first)
-    # Its neighbour in the chunk may have been the one: to try it again is for a person to say.
-    hpcstem(*arguments(movies, out, workers=1), "--retry-faults", status=4)
+    # Its neighbour in the chunk may have been the one: the next run tries each alone.
+    hpcstem(*arguments(movies, out, workers=1), status=4)
     assert atoms_of_frames(out) == atoms_of_frames(unbroken)

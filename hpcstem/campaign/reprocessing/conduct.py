@@ -123,7 +123,9 @@ def _survey(ledger: Ledger, movies: Sequence[MovieSection], executor: _Lazy, ret
     size = 0.0
     for task in tasks:
         n_bytes = float((file_mark(task.movie) or "0").split()[0])
-        if batch and (size + n_bytes > _SURVEY_BYTES or len(batch) == _SURVEY_MOVIES):
+        # What failed before may have brought down its neighbours: it is tried alone.
+        apart = task.attempt > 1 or (batch and batch[0].attempt > 1)
+        if batch and (apart or size + n_bytes > _SURVEY_BYTES or len(batch) == _SURVEY_MOVIES):
             batches.append(tuple(batch))
             batch, size = [], 0.0
         batch.append(task)

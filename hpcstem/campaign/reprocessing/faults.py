@@ -25,7 +25,7 @@ class Cause(enum.StrEnum):
     NOT_WRITTEN = "not written"
     """The file of atoms could not be written: the disk is full, or refuses."""
     WORKER_DIED = "worker died"
-    """The process that worked on these frames, and on nothing else, died each time."""
+    """The process that worked on these frames died each time; from the second try on, it worked on nothing else."""
     FAILED = "failed"
     """The work ended in an error that nobody foresaw."""
 
@@ -75,8 +75,8 @@ class Fault:
 
     @property
     def passes(self) -> bool:
-        """Whether the next run tries again by itself: the fault was not the movie's."""
-        return self.cause in _PASSING
+        """Whether the next run tries again by itself: the fault was not the movie's, or may have been a neighbour's."""
+        return self.cause in _PASSING or (self.cause == Cause.WORKER_DIED and self.attempts == 1)
 
     @property
     def key(self) -> tuple[str, int, int]:

@@ -73,7 +73,9 @@ def plan_segments(wanted: Iterable[Segment], target_bytes: int) -> list[tuple[Se
     group: list[Segment] = []
     size = 0
     for piece in (piece for segment in wanted for piece in _pieces(segment, target_bytes)):
-        if group and size + piece.n_bytes > target_bytes:
+        # What failed before may have brought down its neighbours: it is tried alone.
+        apart = piece.attempt > 1 or (group and group[0].attempt > 1)
+        if group and (apart or size + piece.n_bytes > target_bytes):
             groups.append(tuple(group))
             group, size = [], 0
         group.append(piece)
