@@ -227,14 +227,21 @@ def test_movies_whose_survey_killed_its_worker_are_tried_once_more(dataset, run)
     assert (again.n_frames_done_now, again.faults) == (2, ())
 
 
-def test_a_run_cut_anywhere_goes_on(dataset, run, monkeypatch):
-    """The tables are written last: whatever of them is missing is made again from the files of atoms."""
+def test_lost_tables_are_made_again_from_the_files_of_atoms(dataset, run):
     wanted = atoms_of_frames(dataset / "out")
-    for name in ("files.parquet", "faults.parquet", "summary.json"):
+    for name in ("files.parquet", "faults.parquet", "summary.json", "movies.parquet"):
         (dataset / "out" / name).unlink()
-    assert run().n_frames_done_now == 0
-    (dataset / "out" / "movies.parquet").unlink()
-    shutil.rmtree(dataset / "out" / "ledger", ignore_errors=True)
-    # Without the table the movies are hashed again, and found to be those of the atoms.
+    # A list that leaves out some movies does not touch their atoms, although nothing else is known of them.
+    assert run("m0000.h5").n_frames_done_now == 0
+    assert atoms_of_frames(dataset / "out") == wanted
+    # The others are hashed again, and found to be those of the atoms.
     assert run().n_frames_done_now == 0
     assert atoms_of_frames(dataset / "out") == wanted
+    assert len(rows(dataset / "out", "movies.parquet")) == 5
+
+
+def test_a_damaged_table_is_named(dataset, run):
+    (dataset / "out" / "movies.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(HpcstemError, match=r"movies\.parquet.*delete it"):
+        run()
+    assert len(atoms_of_frames(dataset / "out")) == 10

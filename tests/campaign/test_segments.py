@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcstem.campaign.reprocessing.segments import Segment, chunk_of, missing_ranges, plan_segments
+from hpcstem.campaign.reprocessing.segments import Segment, chunk_of, free_place, missing_ranges, plan_segments
 from hpcstem.campaign.reprocessing.survey import GIVEN, Survey
 from hpcstem.frames import FrameRange
 
@@ -63,6 +63,19 @@ def test_missing_ranges_are_what_is_not_taken(n_frames, spans):
     covered = {frame for start, stop in taken for frame in range(start, stop)}
     assert found == [frame for frame in range(n_frames) if frame not in covered]
     assert all(first.stop < second.start for first, second in pairwise(missing))
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 10)), max_size=20))
+def test_ranges_take_their_place_where_no_other_is(spans):
+    taken, covered = [], set()
+    for start, length in spans:
+        frames = set(range(start, start + length))
+        place = free_place((start, start + length), taken)
+        assert (place is None) == bool(frames & covered)
+        if place is not None:
+            taken.insert(place, (start, start + length))
+            covered |= frames
+        assert taken == sorted(taken)
 
 
 def test_a_chunk_is_named_by_all_that_decides_its_content():

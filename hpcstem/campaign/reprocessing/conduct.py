@@ -115,7 +115,7 @@ class _Lazy:
 
 def _survey(ledger: Ledger, movies: Sequence[MovieSection], executor: _Lazy, retry_faults: bool) -> None:
     """Look at the movies that are new, have changed, or are worth another try."""
-    tasks = to_survey(ledger, movies, retry_faults)
+    tasks = _to_survey(ledger, movies, retry_faults)
     if not tasks:
         return
     batches: list[tuple[ToSurvey, ...]] = []
@@ -135,7 +135,7 @@ def _survey(ledger: Ledger, movies: Sequence[MovieSection], executor: _Lazy, ret
     ledger.refresh()
 
 
-def to_survey(ledger: Ledger, movies: Sequence[MovieSection], retry_faults: bool) -> list[ToSurvey]:
+def _to_survey(ledger: Ledger, movies: Sequence[MovieSection], retry_faults: bool) -> list[ToSurvey]:
     """Movies whose survey is missing or of another state of the file."""
     tasks = []
     for movie in movies:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpcstem.campaign.reprocessing.parquet import kinds_of, read_rows, write_rows
 from hpcstem.files import read_json, write_json
 from hpcstem.frames import FaultKind
 
@@ -86,21 +87,12 @@ class Fault:
 
 def write_faults(path: Path, faults: Iterable[Fault]) -> None:
     """Write faults as a Parquet table, whole or not at all."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from hpcstem.files import whole_file
-
-    schema = pa.schema([(f.name, pa.int64() if f.type == "int" else pa.string()) for f in fields(Fault)])
-    with whole_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist([asdict(fault) for fault in faults], schema), temporary)
+    write_rows(path, kinds_of(Fault), map(asdict, faults))
 
 
 def read_faults(path: Path) -> list[Fault]:
     """Read what `write_faults` wrote; none where there is no file."""
-    import pyarrow.parquet as pq
-
-    return [Fault(**row) for row in pq.read_table(path).to_pylist()] if path.exists() else []
+    return [Fault(**row) for row in read_rows(path, kinds_of(Fault))]
 
 
 def write_note(path: Path, faults: Iterable[Fault]) -> None:

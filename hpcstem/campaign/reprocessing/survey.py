@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,3 @@ def survey(task: ToSurvey, with_hash: bool = True) -> Survey | Fault:
 def _fault(task: ToSurvey, mark: str, cause: Cause, reason: object) -> Fault:
     path = str(task.movie.path)
     return Fault(movie_key(task.movie), path, -1, -1, cause, str(reason), task.attempt, mark)
-
-
-SURVEY_FIELDS = tuple(field.name for field in fields(Survey))
-"""Columns of a survey."""
