@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from many_movies import PIXEL_A, atoms_of_frames, rows, small_frames, write_movies
 
+from hpcstem.analysis import Surviving
 from hpcstem.atoms import AtomTable
 from hpcstem.campaign.reprocessing import DatasetSettings, find_movies, plan_reprocessing, reprocess
 from hpcstem.campaign.reprocessing.manifest import movie_key
-from hpcstem.errors import HpcstemError
+from hpcstem.campaign.reprocessing.survey import SurveyMovies, ToSurvey
+from hpcstem.errors import ExecutionError, HpcstemError
 from hpcstem.files import sha256
 from hpcstem.frames import MovieMetadata, write_movie
 
@@ -213,14 +215,33 @@ def test_a_plan_counts_and_writes_nothing(dataset, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (dataset / "out").rglob("*")} == before
 
 
-def test_a_run_cut_anywhere_goes_on(dataset, run, monkeypatch):
-    """The tables are written last: whatever of them is missing is made again from the files of atoms."""
+def test_movies_whose_survey_killed_its_worker_are_tried_once_more(dataset, run):
+    """As an executor does when all workers die that open a batch of movies."""
+    for name in ("a.h5", "b.h5"):
+        write_movie(dataset / "movies" / name, small_frames(1), MovieMetadata(pixel_size_A=PIXEL_A))
+    survey = SurveyMovies(dataset / "out" / "ledger")
+    assert isinstance(survey, Surviving)
+    batch = tuple(ToSurvey(movie, 1) for movie in find_movies([f"{dataset}/movies/[ab].h5"]))
+    assert survey.failed(batch, ExecutionError("batch 1 of 1 failed", "its worker died")) == 0
+    again = run()
+    assert (again.n_frames_done_now, again.faults) == (2, ())
+
+
+def test_lost_tables_are_made_again_from_the_files_of_atoms(dataset, run):
     wanted = atoms_of_frames(dataset / "out")
-    for name in ("files.parquet", "faults.parquet", "summary.json"):
+    for name in ("files.parquet", "faults.parquet", "summary.json", "movies.parquet"):
         (dataset / "out" / name).unlink()
-    assert run().n_frames_done_now == 0
-    (dataset / "out" / "movies.parquet").unlink()
-    shutil.rmtree(dataset / "out" / "ledger", ignore_errors=True)
-    # Without the table the movies are hashed again, and found to be those of the atoms.
+    # A list that leaves out some movies does not touch their atoms, although nothing else is known of them.
+    assert run("m0000.h5").n_frames_done_now == 0
+    assert atoms_of_frames(dataset / "out") == wanted
+    # The others are hashed again, and found to be those of the atoms.
     assert run().n_frames_done_now == 0
     assert atoms_of_frames(dataset / "out") == wanted
+    assert len(rows(dataset / "out", "movies.parquet")) == 5
+
+
+def test_a_damaged_table_is_named(dataset, run):
+    (dataset / "out" / "movies.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(HpcstemError, match=r"movies\.parquet.*delete it"):
+        run()
+    assert len(atoms_of_frames(dataset / "out")) == 10

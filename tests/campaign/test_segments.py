@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcstem.campaign.reprocessing.segments import Segment, chunk_of, missing_ranges, plan_segments
+from hpcstem.campaign.reprocessing.segments import Segment, chunk_of, free_place, missing_ranges, plan_segments
 from hpcstem.campaign.reprocessing.survey import GIVEN, Survey
 from hpcstem.frames import FrameRange
 
@@ -36,7 +36,8 @@ movies = st.lists(st.tuples(st.integers(1, 300), st.integers(1, 64), st.integers
 @given(movies, st.integers(1, 500_000))
 def test_every_frame_is_in_one_chunk_and_chunks_keep_to_the_target(shapes, target_bytes):
     segments = [
-        Segment(survey_of(f"m{i:02d}", *shape), FrameRange(0, shape[0]), attempt=i) for i, shape in enumerate(shapes)
+        Segment(survey_of(f"m{i:02d}", *shape), FrameRange(0, shape[0]), attempt=1 + i % 3)
+        for i, shape in enumerate(shapes)
     ]
     groups = plan_segments(segments, target_bytes)
     pieces = [piece for group in groups for piece in group]
@@ -45,7 +46,10 @@ def test_every_frame_is_in_one_chunk_and_chunks_keep_to_the_target(shapes, targe
     for group in groups:
         one_frame = len(group) == 1 and len(group[0].frames) == 1
         assert one_frame or sum(piece.n_bytes for piece in group) <= target_bytes
+        assert len({piece.survey.movie for piece in group if piece.attempt > 1}) <= 1
     for group, following in pairwise(groups):
+        if group[0].attempt > 1 or following[0].attempt > 1:
+            continue
         # No chunk is left small when the next piece would have fitted.
         assert sum(piece.n_bytes for piece in group) + following[0].n_bytes > target_bytes
     assert {p.attempt for p in pieces} == {s.attempt for s in segments}
@@ -59,6 +63,19 @@ def test_missing_ranges_are_what_is_not_taken(n_frames, spans):
     covered = {frame for start, stop in taken for frame in range(start, stop)}
     assert found == [frame for frame in range(n_frames) if frame not in covered]
     assert all(first.stop < second.start for first, second in pairwise(missing))
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 10)), max_size=20))
+def test_ranges_take_their_place_where_no_other_is(spans):
+    taken, covered = [], set()
+    for start, length in spans:
+        frames = set(range(start, start + length))
+        place = free_place((start, start + length), taken)
+        assert (place is None) == bool(frames & covered)
+        if place is not None:
+            taken.insert(place, (start, start + length))
+            covered |= frames
+        assert taken == sorted(taken)
 
 
 def test_a_chunk_is_named_by_all_that_decides_its_content():

@@ -57,12 +57,19 @@ def arguments(movies, out, **options):
 
 
 @pytest.fixture(scope="module")
-def unbroken(movies, tmp_path_factory):
-    """The dataset of a run on one process to which nothing happens but bad movies."""
-    folder = tmp_path_factory.mktemp("unbroken")
-    (folder / "serial.yaml").write_text("executor: serial\n")
-    hpcstem(*arguments(movies, folder / "out", site=folder / "serial.yaml"), status=4)
-    return folder / "out"
+def serial(tmp_path_factory):
+    """A site of one process."""
+    path = tmp_path_factory.mktemp("site") / "serial.yaml"
+    path.write_text("executor: serial\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def unbroken(movies, serial, tmp_path_factory):
+    """The dataset of a run to which nothing happens but bad movies."""
+    out = tmp_path_factory.mktemp("unbroken") / "out"
+    hpcstem(*arguments(movies, out, site=serial), status=4)
+    return out
 
 
 def hang(path, out):
@@ -158,7 +165,7 @@ def hung(movies, out):
             mend(path)
 
 
-def test_killed_workers_a_killed_program_and_the_time_limit_cost_no_frame(movies, unbroken, out, hung):
+def test_killed_workers_a_killed_program_and_the_time_limit_cost_no_frame(movies, unbroken, out, hung, serial):
     first, second = hung
     with (
         started(*arguments(movies, out, workers=2)) as program,
@@ -183,14 +190,14 @@ def test_killed_workers_a_killed_program_and_the_time_limit_cost_no_frame(movies
     assert err.strip().endswith("hpcstem: stopped; the same command goes on from here")
     assert kept.items() <= atoms_of_frames(out).items()
     mend(second)
-    done = json.loads(hpcstem(*arguments(movies, out, workers=2), status=4).stdout)
+    done = json.loads(hpcstem(*arguments(movies, out, site=serial), status=4).stdout)
     assert 0 < done["n_frames_done_now"] < done["n_frames_done"]
     assert atoms_of_frames(out) == atoms_of_frames(unbroken)
     assert_the_bad_ones_are_listed(out, movies)
     assert not list(out.rglob("*.tmp"))
 
 
-def test_a_full_disk_costs_what_was_to_go_there_until_there_is_space(movies, unbroken, out):
+def test_a_full_disk_costs_what_was_to_go_there_until_there_is_space(movies, unbroken, out, serial):
     shard = sorted(unbroken.glob("atoms/??"))[1].name
     names = [row["movie"] for row in rows(unbroken, "files.parquet") if row["file"].startswith(f"atoms/{shard}/")]
     with full_disk(out / "atoms" / shard):
@@ -201,12 +208,12 @@ def test_a_full_disk_costs_what_was_to_go_there_until_there_is_space(movies, unb
         assert {row["movie"] for row in rows(out, "faults.parquet")} >= set(unwritten)
         wanted = {key: atoms for key, atoms in atoms_of_frames(unbroken).items() if key[0] not in unwritten}
         assert atoms_of_frames(out) == wanted
-    hpcstem(*arguments(movies, out, workers=2), status=4)
+    hpcstem(*arguments(movies, out, site=serial), status=4)
     assert atoms_of_frames(out) == atoms_of_frames(unbroken)
     assert_the_bad_ones_are_listed(out, movies)
 
 
-def test_a_movie_that_kills_each_worker_is_listed_and_the_rest_is_done(movies, unbroken, out, hung, tmp_path):
+def test_a_movie_that_kills_each_worker_is_listed_and_the_rest_is_done(movies, unbroken, out, hung, serial, tmp_path):
     site = tmp_path / "once.yaml"
     site.write_text("executor: dask\nworkers: 1\nretries: 0\n")
     first, second = hung
@@ -222,6 +229,6 @@ def test_a_movie_that_kills_each_worker_is_listed_and_the_rest_is_done(movies, u
     assert str(first) in died
     assert len(died) == 2
     mend(first)
-    # Its neighbour in the chunk may have been the one: to try it again is for a person to say.
-    hpcstem(*arguments(movies, out, workers=1), "--retry-faults", status=4)
+    # Its neighbour in the chunk may have been the one: the next run tries each alone.
+    hpcstem(*arguments(movies, out, site=serial), status=4)
     assert atoms_of_frames(out) == atoms_of_frames(unbroken)

@@ -115,7 +115,7 @@ class _Lazy:
 
 def _survey(ledger: Ledger, movies: Sequence[MovieSection], executor: _Lazy, retry_faults: bool) -> None:
     """Look at the movies that are new, have changed, or are worth another try."""
-    tasks = to_survey(ledger, movies, retry_faults)
+    tasks = _to_survey(ledger, movies, retry_faults)
     if not tasks:
         return
     batches: list[tuple[ToSurvey, ...]] = []
@@ -123,7 +123,9 @@ def _survey(ledger: Ledger, movies: Sequence[MovieSection], executor: _Lazy, ret
     size = 0.0
     for task in tasks:
         n_bytes = float((file_mark(task.movie) or "0").split()[0])
-        if batch and (size + n_bytes > _SURVEY_BYTES or len(batch) == _SURVEY_MOVIES):
+        # What failed before may have brought down its neighbours: it is tried alone.
+        apart = task.attempt > 1 or (batch and batch[0].attempt > 1)
+        if batch and (apart or size + n_bytes > _SURVEY_BYTES or len(batch) == _SURVEY_MOVIES):
             batches.append(tuple(batch))
             batch, size = [], 0.0
         batch.append(task)
@@ -133,7 +135,7 @@ def _survey(ledger: Ledger, movies: Sequence[MovieSection], executor: _Lazy, ret
     ledger.refresh()
 
 
-def to_survey(ledger: Ledger, movies: Sequence[MovieSection], retry_faults: bool) -> list[ToSurvey]:
+def _to_survey(ledger: Ledger, movies: Sequence[MovieSection], retry_faults: bool) -> list[ToSurvey]:
     """Movies whose survey is missing or of another state of the file."""
     tasks = []
     for movie in movies:

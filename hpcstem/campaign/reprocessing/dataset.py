@@ -64,6 +64,8 @@ def check_owner(run: Run, described: dict[str, Any], settings_file: str = SETTIN
     names = {entry.name for entry in run.folder.iterdir()} if run.folder.is_dir() else set()
     if path.name in names:
         held = read_json(path)
+        if held.get("format") != described["format"]:
+            raise HpcstemError(f"{path}", f"format {held.get('format')}", f"format {described['format']}")
         if held.get("config_sha256") != described["config_sha256"]:
             got = f"model {held.get('model')} {str(held.get('model_sha256'))[:12]}, refine {held.get('refine')}"
             now = f"{described['model']} {described['model_sha256'][:12]}, refine {described['refine']}"

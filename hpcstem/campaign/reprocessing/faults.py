@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpcstem.campaign.reprocessing.parquet import kinds_of, read_rows, write_rows
 from hpcstem.files import read_json, write_json
 from hpcstem.frames import FaultKind
 
@@ -25,7 +26,7 @@ class Cause(enum.StrEnum):
     NOT_WRITTEN = "not written"
     """The file of atoms could not be written: the disk is full, or refuses."""
     WORKER_DIED = "worker died"
-    """The process that worked on these frames, and on nothing else, died each time."""
+    """The process that worked on these frames died each time; from the second try on, it worked on nothing else."""
     FAILED = "failed"
     """The work ended in an error that nobody foresaw."""
 
@@ -75,8 +76,8 @@ class Fault:
 
     @property
     def passes(self) -> bool:
-        """Whether the next run tries again by itself: the fault was not the movie's."""
-        return self.cause in _PASSING
+        """Whether the next run tries again by itself: the fault was not the movie's, or may have been a neighbour's."""
+        return self.cause in _PASSING or (self.cause == Cause.WORKER_DIED and self.attempts == 1)
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -86,21 +87,12 @@ class Fault:
 
 def write_faults(path: Path, faults: Iterable[Fault]) -> None:
     """Write faults as a Parquet table, whole or not at all."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from hpcstem.files import whole_file
-
-    schema = pa.schema([(f.name, pa.int64() if f.type == "int" else pa.string()) for f in fields(Fault)])
-    with whole_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist([asdict(fault) for fault in faults], schema), temporary)
+    write_rows(path, kinds_of(Fault), map(asdict, faults))
 
 
 def read_faults(path: Path) -> list[Fault]:
     """Read what `write_faults` wrote; none where there is no file."""
-    import pyarrow.parquet as pq
-
-    return [Fault(**row) for row in pq.read_table(path).to_pylist()] if path.exists() else []
+    return [Fault(**row) for row in read_rows(path, kinds_of(Fault))]
 
 
 def write_note(path: Path, faults: Iterable[Fault]) -> None:

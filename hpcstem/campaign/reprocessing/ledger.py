@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcstem.atoms import AtomTable, read_metadata
 from hpcstem.campaign.reprocessing.decoding import DecodeSegments, Member
 from hpcstem.campaign.reprocessing.faults import Fault, read_faults, read_note
-from hpcstem.campaign.reprocessing.segments import Segment, SegmentsChunk, missing_ranges, overlaps
-from hpcstem.campaign.reprocessing.survey import SURVEY_FIELDS, Survey, surveys_and_faults
+from hpcstem.campaign.reprocessing.parquet import kinds_of, read_rows
+from hpcstem.campaign.reprocessing.segments import Segment, SegmentsChunk, free_place, missing_ranges
+from hpcstem.campaign.reprocessing.survey import Survey, surveys_and_faults
 from hpcstem.errors import AtomTableError
 from hpcstem.files import read_json
 from hpcstem.frames import FrameRange
@@ -65,7 +65,8 @@ class Ledger:
 
     def refresh(self) -> None:
         """Read the tables, and over them what workers noted since."""
-        self.surveys = {survey.movie: survey for survey in _read_surveys(self.folder / "movies.parquet")}
+        rows = read_rows(self.folder / "movies.parquet", kinds_of(Survey))
+        self.surveys = {row["movie"]: Survey(**row) for row in rows}
         faults = {fault.key: fault for fault in read_faults(self.folder / "faults.parquet") if not fault.of_one_frame}
         # In the order of time, so that the last look at a movie is the one that counts.
         self.read_notes = sorted(self.notes.glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
@@ -100,9 +101,9 @@ class Ledger:
         for file in self.files:
             kept = []
             for member in file.members:
-                frames = (member.start, member.stop)
-                if self._of_now(member) and not overlaps(frames, taken.setdefault(member.movie, [])):
-                    taken[member.movie].append(frames)
+                frames, held = (member.start, member.stop), taken.setdefault(member.movie, [])
+                if self._of_now(member) and (place := free_place(frames, held)) is not None:
+                    held.insert(place, frames)
                     kept.append(member)
             if not kept or len(kept) < len(file.members):
                 changes.append((file, tuple(kept)))
@@ -113,16 +114,15 @@ class Ledger:
         self.faults = {
             key: fault
             for key, fault in self.faults.items()
-            if fault.start < 0 or not overlaps((fault.start, fault.stop), taken.get(fault.movie, []))
+            if fault.start < 0 or free_place((fault.start, fault.stop), taken.get(fault.movie, [])) is not None
         }
         return changes
 
     def _of_now(self, member: Member) -> bool:
+        """Whether a member is of the movie as it is; so is one of a movie of which nothing is known."""
         survey = self.surveys.get(member.movie)
-        return survey is not None and (survey.file_sha256, survey.pixel_size_A) == (
-            member.file_sha256,
-            member.pixel_size_A,
-        )
+        origin = (member.file_sha256, member.pixel_size_A)
+        return survey is None or (survey.file_sha256, survey.pixel_size_A) == origin
 
     def pending(self, movies: Iterable[str], retry_faults: bool) -> list[Segment]:
         """Frames of these movies that have no atoms, without those whose fault would only repeat itself."""
@@ -151,7 +151,8 @@ class Ledger:
         wanted = set(movies)
         chunks = []
         for file in self.files:
-            if any(member.faults and member.movie in wanted for member in file.members):
+            known = all(member.movie in self.surveys for member in file.members)
+            if known and any(member.faults and member.movie in wanted for member in file.members):
                 segments = (
                     Segment(self.surveys[m.movie], FrameRange(m.start, m.stop), m.attempt + 1) for m in file.members
                 )
@@ -163,7 +164,8 @@ class Ledger:
         found = list(self.faults.values())
         for file in self.files:
             for member in file.members:
-                mark = self.surveys[member.movie].file_mark
+                survey = self.surveys.get(member.movie)
+                mark = "" if survey is None else survey.file_mark
                 found += [
                     Fault(member.movie, member.path, int(frame), int(frame) + 1, str(kind), "", member.attempt, mark)
                     for frame, kind in member.faults
@@ -171,22 +173,18 @@ class Ledger:
         return sorted(found, key=lambda fault: (fault.path, *fault.key))
 
 
-def _read_surveys(path: Path) -> list[Survey]:
-    import pyarrow.parquet as pq
-
-    if not path.exists():
-        return []
-    return [Survey(**row) for row in pq.read_table(path, columns=list(SURVEY_FIELDS)).to_pylist()]
-
-
 def _read_files(folder: Path, config_sha256: str) -> Iterator[AtomsFile]:
     """Files of atoms by name; one that is damaged or of other settings has no members."""
     for path in sorted(folder.glob("??/*.parquet")):
         members: tuple[Member, ...] = ()
-        with suppress(AtomTableError, KeyError, TypeError):
+        try:
             metadata = read_metadata(path)
-            if metadata["config_sha256"] == config_sha256:
+            if metadata.get("config_sha256") == config_sha256:
                 members = tuple(Member(**row) for row in metadata["members"])
+        except AtomTableError as error:
+            # A file system that does not answer is no reason to decode again.
+            if isinstance(error.__cause__, OSError):
+                raise
         yield AtomsFile(path, members)
 
 

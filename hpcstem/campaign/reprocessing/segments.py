@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,9 @@ def plan_segments(wanted: Iterable[Segment], target_bytes: int) -> list[tuple[Se
     group: list[Segment] = []
     size = 0
     for piece in (piece for segment in wanted for piece in _pieces(segment, target_bytes)):
-        if group and size + piece.n_bytes > target_bytes:
+        # What failed before may have brought down its neighbours: it is tried alone.
+        apart = piece.attempt > 1 or (group and group[0].attempt > 1)
+        if group and (apart or size + piece.n_bytes > target_bytes):
             groups.append(tuple(group))
             group, size = [], 0
         group.append(piece)
@@ -116,6 +119,15 @@ def missing_ranges(n_frames: int, taken: Iterable[tuple[int, int]]) -> list[Fram
     return [*missing, FrameRange(position, n_frames)] if position < n_frames else missing
 
 
-def overlaps(frames: tuple[int, int], taken: Sequence[tuple[int, int]]) -> bool:
-    """Whether a range of frames shares a frame with one of the others."""
-    return any(start < frames[1] and frames[0] < stop for start, stop in taken)
+def free_place(frames: tuple[int, int], taken: Sequence[tuple[int, int]]) -> int | None:
+    """Where a range of frames would stand among sorted ranges without overlap; None if it overlaps one of them.
+
+    Examples
+    --------
+    >>> free_place((4, 6), [(0, 4), (6, 8)]), free_place((3, 5), [(0, 4), (6, 8)])
+    (1, None)
+    """
+    place = bisect(taken, frames)
+    clear_before = place == 0 or taken[place - 1][1] <= frames[0]
+    clear_after = place == len(taken) or frames[1] <= taken[place][0]
+    return place if clear_before and clear_after else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +146,21 @@ class SurveyMovies:
     def process(self, batch: tuple[ToSurvey, ...]) -> int:
         """Look at the movies of a batch; return how many could be opened."""
         found = [survey(task) for task in batch]
-        surveys = [one for one in found if isinstance(one, Survey)]
+        self._note(batch, found)
+        return sum(isinstance(one, Survey) for one in found)
+
+    def failed(self, batch: tuple[ToSurvey, ...], cause: HpcstemError) -> int:
+        """Note movies whose workers died."""
+        self._note(batch, [_fault(task, file_mark(task.movie), Cause.WORKER_DIED, cause) for task in batch])
+        return 0
+
+    def _note(self, batch: tuple[ToSurvey, ...], found: list[Survey | Fault]) -> None:
         name = hashlib.sha256("\n".join(sorted(movie_key(task.movie) for task in batch)).encode()).hexdigest()[:24]
         notes = {
-            "surveys": [asdict(one) for one in surveys],
+            "surveys": [asdict(one) for one in found if isinstance(one, Survey)],
             "faults": [asdict(one) for one in found if isinstance(one, Fault)],
         }
         write_json(self.folder / f"survey-{name}.json", notes)
-        return len(surveys)
 
     def merge(self, left: int, right: int) -> int:
         """Add."""
@@ -181,12 +188,8 @@ def survey(task: ToSurvey, with_hash: bool = True) -> Survey | Fault:
     """
     movie, path = task.movie, task.movie.path
     mark = file_mark(movie)
-
-    def fault(cause: Cause, reason: object) -> Fault:
-        return Fault(movie_key(movie), str(path), -1, -1, cause, str(reason), task.attempt, mark)
-
     if not mark:
-        return fault(Cause.MISSING, f"{path} does not exist or cannot be looked at")
+        return _fault(task, mark, Cause.MISSING, f"{path} does not exist or cannot be looked at")
     try:
         n_bytes, mtime_ns = file_size_and_time(path)
         known = task.known
@@ -196,11 +199,11 @@ def survey(task: ToSurvey, with_hash: bool = True) -> Survey | Fault:
         else:
             digest = sha256(path) if with_hash else ""
     except (HpcstemError, OSError) as error:
-        return fault(Cause.CHANGED if file_mark(movie) != mark else Cause.UNREADABLE, error)
+        return _fault(task, mark, Cause.CHANGED if file_mark(movie) != mark else Cause.UNREADABLE, error)
     except Exception as error:  # one file must not end the work on all others
-        return fault(Cause.FAILED, f"{type(error).__name__}: {error}")
+        return _fault(task, mark, Cause.FAILED, f"{type(error).__name__}: {error}")
     if file_mark(movie) != mark:
-        return fault(Cause.CHANGED, "the file changed while it was hashed")
+        return _fault(task, mark, Cause.CHANGED, "the file changed while it was hashed")
     return Survey(
         movie=movie_key(movie),
         path=str(path),
@@ -219,5 +222,6 @@ def survey(task: ToSurvey, with_hash: bool = True) -> Survey | Fault:
     )
 
 
-SURVEY_FIELDS = tuple(field.name for field in fields(Survey))
-"""Columns of a survey."""
+def _fault(task: ToSurvey, mark: str, cause: Cause, reason: object) -> Fault:
+    path = str(task.movie.path)
+    return Fault(movie_key(task.movie), path, -1, -1, cause, str(reason), task.attempt, mark)

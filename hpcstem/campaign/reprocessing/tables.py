@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hpcstem.campaign.reprocessing.faults import Fault, write_faults
 from hpcstem.campaign.reprocessing.ledger import Ledger
+from hpcstem.campaign.reprocessing.parquet import kinds_of, write_rows
 from hpcstem.campaign.reprocessing.survey import Survey
-from hpcstem.files import whole_file, write_json
+from hpcstem.files import write_json
+
+_FILE_COLUMNS = {"file": str, "movie": str} | dict.fromkeys(("start", "stop", "n_frames", "n_atoms", "attempts"), int)
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,9 @@ def write_tables(ledger: Ledger, settings: dict[str, Any]) -> None:
         {**asdict(survey), "n_frames_done": decoded[key], "n_atoms": atoms[key], **columns}
         for key, survey in sorted(ledger.surveys.items())
     ]
-    integers = {f.name for f in fields(Survey) if f.type == "int"} | {"n_frames_done", "n_atoms"}
-    reals = {f.name for f in fields(Survey) if str(f.type).startswith("float")}
-    names = [*(f.name for f in fields(Survey)), "n_frames_done", "n_atoms", *columns]
-    _write(ledger.folder / "movies.parquet", names, integers, reals, movies)
-    _write(
-        ledger.folder / "files.parquet",
-        ["file", "movie", "start", "stop", "n_frames", "n_atoms", "attempts"],
-        {"start", "stop", "n_frames", "n_atoms", "attempts"},
-        set(),
-        files,
-    )
+    kinds = kinds_of(Survey) | {"n_frames_done": int, "n_atoms": int} | dict.fromkeys(columns, str)
+    write_rows(ledger.folder / "movies.parquet", kinds, movies)
+    write_rows(ledger.folder / "files.parquet", _FILE_COLUMNS, files)
     write_faults(ledger.folder / "faults.parquet", ledger.all_faults())
     for path in notes:
         path.unlink()
@@ -125,13 +119,3 @@ def _per_movie(ledger: Ledger) -> tuple[Counter[str], Counter[str], list[dict[st
                 }
             )
     return decoded, atoms, rows
-
-
-def _write(path: Path, names: list[str], integers: set[str], reals: set[str], rows: list[dict[str, Any]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {True: pa.int64(), False: pa.string()}
-    schema = pa.schema([(name, pa.float64() if name in reals else kinds[name in integers]) for name in names])
-    with whole_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema), temporary, compression="zstd")

@@ -25,7 +25,8 @@ from hpcstem.errors import HpcstemError
 from hpcstem.files import write_json
 
 _SETTINGS_FILE = "watch.json"
-_BETWEEN_REPORTS_S = 30.0
+_BETWEEN_REPORTS_S = 2.0
+_LONGEST_WITHOUT_REPORT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -174,13 +175,16 @@ class _Watch:
                 if self._stop():
                     break
                 self._handle(path)
-                if time.monotonic() - self._reported_s > _BETWEEN_REPORTS_S:
+                unreported = True
+                if self._since_report_s() > _LONGEST_WITHOUT_REPORT_S:
                     self._report(n_left - 1)
-            if ready or unreported:
+            if unreported and self._since_report_s() > _BETWEEN_REPORTS_S:
                 self._report(0)
                 unreported = False
             if not ready:
-                self._changes.wait(self._settling.next_due_s(time.monotonic()), self._stop)
+                due_s = self._settling.next_due_s(time.monotonic())
+                report_s = _BETWEEN_REPORTS_S - self._since_report_s() if unreported else due_s
+                self._changes.wait(max(0.0, min(due_s, report_s)), self._stop)
         self._report(0)
 
     def _handle(self, path: Path) -> None:
@@ -216,6 +220,9 @@ class _Watch:
 
     def _given(self) -> dict[str, float | None]:
         return {"pixel_size_A": self._settings.pixel_size_A, "frame_time_s": self._settings.frame_time_s}
+
+    def _since_report_s(self) -> float:
+        return time.monotonic() - self._reported_s
 
     def _report(self, n_waiting: int) -> None:
         self._records.write_regions()

@@ -14,7 +14,7 @@ from hpcstem.campaign.watching.records import FrameRecord, Records
 from hpcstem.report.build import write_page
 from hpcstem.report.figures_frames import FramePanel, contact_sheet
 from hpcstem.report.formatting import count, duration, quantity
-from hpcstem.report.page import Absent, Block, Facts, Picture, Section, Table, shortened
+from hpcstem.report.page import Block, Facts, Picture, Section, Table, Words, shortened
 
 if TYPE_CHECKING:
     from hpcstem.campaign.watching.decoding import Shown
@@ -115,7 +115,7 @@ def _speed(frames: list[FrameRecord], frame_time_s: float | None) -> Facts:
 
 def _last(last: Shown | None) -> list[Block]:
     if last is None:
-        return [Absent("No frame", "watch")]
+        return [Words("None yet since the watch began.")]
     record, atoms = last.record, last.atoms
     square = None
     if record.region is not None:
