@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import fireworks
-from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure
+from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidURI, OperationFailure, PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from hpcstem.errors import DatabaseError, SimulationError
@@ -20,6 +22,8 @@ from hpcstem.simulation.owner import Owner
 
 Value = TypeVar("Value")
 DEFAULT_DATABASE = "hpcstem"
+# How many jobs are put in order at once, and how long that order holds where priorities change.
+_AHEAD, _AHEAD_S = 20, 2.0
 _PATIENCE_S, _RETRY_S = 60.0, 1.0
 # An embedded server that does not answer within a second has ended, and is started again.
 _EMBEDDED_SELECTION_MS, _REMOTE_SELECTION_MS, _SOCKET_TIMEOUT_MS = 1000, 5000, 120_000
@@ -47,6 +51,9 @@ class JobLaunchPad(fireworks.LaunchPad):
         restrict_loading()
         self.address, self.idle_s = str(address), idle_s
         self.owner = Owner.current()
+        self._ahead: deque[int] = deque()
+        self._ahead_of: dict[str, Any] = {}
+        self._ahead_until = 0.0
         self.folder = None if self.address.startswith(("mongodb://", "mongodb+srv://")) else Path(address)
         uri = start_database(self.folder, idle_s) if self.folder else self.address
         options = {
@@ -140,10 +147,8 @@ class JobLaunchPad(fireworks.LaunchPad):
         if not checkout:
             return super()._get_a_fw_to_run(query, fw_id, checkout)
         wanted = dict(query or {}) | {"state": "READY"} | ({"fw_id": fw_id} if fw_id else {})
-        order = [("spec._priority", -1), ("fw_id", 1)]
         while True:
-            claim = {"state": "RESERVED", "updated_on": _now(), "owner": self.owner.to_document()}
-            claimed = self.fireworks.find_one_and_update(wanted, {"$set": claim}, sort=order)
+            claimed = self._claim(wanted)
             if claimed is None:
                 return None
             try:
@@ -151,6 +156,28 @@ class JobLaunchPad(fireworks.LaunchPad):
                 return self.get_fw_by_id(claimed["fw_id"])
             except SimulationError as error:
                 self.fizzle(claimed["fw_id"], f"{type(error).__name__}: {error}")
+
+    def _claim(self, wanted: dict[str, Any]) -> Any:
+        """Claim the first job of a query, by priority and then by age; return its document, or None.
+
+        Putting many thousand jobs in order takes long, so it is done for some claims at once.
+        """
+        claim = {"state": "RESERVED", "updated_on": _now(), "owner": self.owner.to_document()}
+        while True:
+            if wanted != self._ahead_of or time.monotonic() > self._ahead_until:
+                self._ahead.clear()
+            if not self._ahead:
+                order = [("spec._priority", -1), ("fw_id", 1)]
+                found = self.fireworks.find(wanted, {"fw_id": 1}).sort(order).limit(_AHEAD)
+                self._ahead.extend(document["fw_id"] for document in found)
+                self._ahead_of, self._ahead_until = dict(wanted), time.monotonic() + _AHEAD_S
+            if not self._ahead:
+                return None
+            # Another worker may have taken it in the meantime.
+            first = wanted | {"fw_id": self._ahead.popleft()}
+            claimed = self.fireworks.find_one_and_update(first, {"$set": claim})
+            if claimed is not None:
+                return claimed
 
     def _prepare(self) -> None:
         """Make the counters and indexes of an empty database; harmless on one in use."""
@@ -178,6 +205,22 @@ def open_launchpad(address: str | Path, idle_s: float | None = None) -> JobLaunc
         The database cannot be started or reached, or refuses the user.
     """
     return JobLaunchPad(address, idle_s)
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn what pymongo raises into a `DatabaseError`.
+
+    Raises
+    ------
+    DatabaseError
+        The database is lost, or refuses a command.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        message = str(error).split(", full error", 1)[0]
+        raise DatabaseError("the job database", message, "one that answers; the same command goes on") from error
 
 
 def _now() -> datetime.datetime:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ase import Atoms
 from fireworks import Firework, Workflow
+from pymongo.errors import ConnectionFailure
 
 from hpcstem.simulation.jobs import Job, JobTree, nvt_job, relax_job
 from hpcstem.simulation.launchpad import JobLaunchPad
+from hpcstem.simulation.recovery import mend_workflows
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 
 _BATCH_JOBS = 500
@@ -97,14 +100,14 @@ def add_trees(
 ) -> AddedTrees:
     """Queue many relaxations and what starts from them; what is queued already is not added again.
 
-    Broken off, it has added a part; called again, it adds the rest.
+    Broken off, it has added a part; called again, it adds the rest. A database that is restarted is waited for.
 
     Parameters
     ----------
     launchpad
         The queue.
     trees
-        The jobs.
+        The jobs; no root twice.
     name
         Name of the workflows.
     priority
@@ -117,11 +120,17 @@ def add_trees(
     DatabaseError
         The database cannot be reached.
     """
+    # What an addition that was killed has left would look like jobs that are there.
+    launchpad.patiently(lambda: mend_workflows(launchpad))
     n_jobs = n_new = 0
     for batch in _batches(trees):
-        # For each batch anew: whoever waits for the lock, waits for a batch alone.
-        with launchpad.adding_lock():
-            n_new += _add_batch(launchpad, batch, name, priority)
+        keys = {job.key for tree in batch for job in (tree.root, *tree.children)}
+        n_new += len(keys) - len(launchpad.patiently(partial(_known, launchpad, keys)))
+        try:
+            _add_batch(launchpad, batch, name, priority)
+        except ConnectionFailure:
+            launchpad.patiently(lambda: mend_workflows(launchpad))
+            _add_batch(launchpad, batch, name, priority)
         n_jobs += sum(1 + len(tree.children) for tree in batch)
         if progress is not None:
             progress(n_jobs)
@@ -141,23 +150,25 @@ def _batches(trees: Sequence[JobTree]) -> Iterator[list[JobTree]]:
         yield batch
 
 
-def _add_batch(launchpad: JobLaunchPad, trees: Sequence[JobTree], name: str, priority: int) -> int:
-    keys = [job.key for tree in trees for job in (tree.root, *tree.children)]
-    found = launchpad.fireworks.find({"spec.key": {"$in": keys}}, {"fw_id": 1, "spec.key": 1})
-    known = {document["spec"]["key"]: document["fw_id"] for document in found}
-    whole, n_new = [], 0
-    for tree in trees:
-        new = list({child.key: child for child in tree.children if child.key not in known}.values())
-        n_new += len(new)
-        if tree.root.key not in known:
-            n_new += 1
-            whole.append([tree.root, *new])
-        elif new:
-            _append(launchpad, known[tree.root.key], new, priority)
-        known |= dict.fromkeys([tree.root.key, *(child.key for child in new)], known.get(tree.root.key, 0))
-    if whole:
-        _insert(launchpad, name, whole, priority)
-    return n_new
+def _known(launchpad: JobLaunchPad, keys: Collection[str]) -> dict[str, int]:
+    """Numbers of the jobs with these keys that are in the queue, by key."""
+    found = launchpad.fireworks.find({"spec.key": {"$in": list(keys)}}, {"fw_id": 1, "spec.key": 1})
+    return {document["spec"]["key"]: document["fw_id"] for document in found}
+
+
+def _add_batch(launchpad: JobLaunchPad, trees: Sequence[JobTree], name: str, priority: int) -> None:
+    # For each batch anew: whoever waits for the lock, waits for a batch alone.
+    with launchpad.adding_lock():
+        known = _known(launchpad, [job.key for tree in trees for job in (tree.root, *tree.children)])
+        whole = []
+        for tree in trees:
+            new = list({child.key: child for child in tree.children if child.key not in known}.values())
+            if tree.root.key not in known:
+                whole.append([tree.root, *new])
+            elif new:
+                _append(launchpad, known[tree.root.key], new, priority)
+        if whole:
+            _insert(launchpad, name, whole, priority)
 
 
 def _insert(launchpad: JobLaunchPad, name: str, trees: Sequence[Sequence[Job]], priority: int) -> None:

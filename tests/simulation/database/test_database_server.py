@@ -324,13 +324,14 @@ def test_a_server_whose_folder_is_taken_away_ends(tmp_path):
 
 def test_a_server_that_nobody_uses_ends_by_itself(tmp_path):
     folder = tmp_path / "db"
-    uri = start_database(folder, idle_s=0.5)
+    # Long enough for a busy machine to connect in.
+    uri = start_database(folder, idle_s=8)
     client = pymongo.MongoClient(uri)
     try:
         client.jobs.one.insert_one({"_id": 1})
         server = database_status(folder).owner
-        # Connected: two periods later it is there.
-        time.sleep(1.5)
+        # Connected: longer than that later it is there.
+        time.sleep(9)
         assert server.is_alive
     finally:
         client.close()
