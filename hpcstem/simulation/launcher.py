@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hpcstem.errors import SimulationError
 from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
@@ -84,32 +84,24 @@ def launch(
     config |= {"idle_s": launchpad.idle_s}
     recover = _Recovery(launchpad, run_directory, lost_after_s)
     recover.everything()
-    crew: list[_Worker] = []
+    crew = _Crew(slots, launchpad, config)
     told, deadline = False, NO_DEADLINE if end_time_s is None else Deadline(end_time_s)
-    with _sigterm_noted() as stop:
-        try:
-            while True:
-                counts = queue_counts(launchpad)
-                if progress is not None:
-                    progress(counts)
-                ended = [worker for worker in crew if worker.process.poll() is not None]
-                crew = [worker for worker in crew if worker not in ended]
-                for worker in ended:
-                    recover.after_death(worker)
-                recover.now_and_then(counts)
-                if stop.is_set() and not told:
-                    told = True
-                    for worker in crew:
-                        worker.process.terminate()
-                if not told and deadline.allows(_LEAST_S) and any(counts.get(state) for state in ACTIVE_STATES):
-                    busy = {worker.slot for worker in crew}
-                    crew += [_start(slot, launchpad, config) for slot in slots if slot not in busy]
-                elif not crew and not (counts.get("WAITING") and recover.mends()):
-                    return queue_status(launchpad)
-                time.sleep(_POLL_S)
-        finally:
-            for worker in crew:
-                worker.end()
+    with _sigterm_noted() as stop, crew:
+        while True:
+            counts = queue_counts(launchpad)
+            if progress is not None:
+                progress(counts)
+            for worker in crew.take_ended():
+                recover.after_death(worker)
+            recover.now_and_then(counts)
+            if stop.is_set() and not told:
+                told = True
+                crew.terminate()
+            if not told and deadline.allows(_LEAST_S) and any(counts.get(state) for state in ACTIVE_STATES):
+                crew.fill()
+            elif not crew.workers and not (counts.get("WAITING") and recover.mends()):
+                return queue_status(launchpad)
+            time.sleep(_POLL_S)
 
 
 @contextmanager
@@ -147,6 +139,39 @@ class _Worker:
     def last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         return lines[-1] if lines else "nothing"
+
+
+@dataclass
+class _Crew:
+    """Workers, one per slot at most; they end with this context."""
+
+    slots: Sequence[Slot]
+    launchpad: JobLaunchPad
+    config: Mapping[str, Any]
+    workers: list[_Worker] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.end()
+
+    def take_ended(self) -> list[_Worker]:
+        """Return those that have ended, and count them no more."""
+        ended = [worker for worker in self.workers if worker.process.poll() is not None]
+        self.workers = [worker for worker in self.workers if worker not in ended]
+        return ended
+
+    def fill(self) -> None:
+        """Start a worker in each slot that has none."""
+        busy = {worker.slot for worker in self.workers}
+        self.workers += [_start(slot, self.launchpad, self.config) for slot in self.slots if slot not in busy]
+
+    def terminate(self) -> None:
+        """Let them stop at the next checkpoint."""
+        for worker in self.workers:
+            worker.process.terminate()
 
 
 @dataclass
