@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 
 import ase
 import networkx as nx
@@ -26,18 +27,29 @@ class Sheet:
         Indices of its atoms in the structure, ascending, with shape (n_sheet,), int64.
     graph
         Its bonds, in three dimensions.
-    rings
-        Rings of the same bonds drawn in x and y.
     """
 
     atoms: np.ndarray
     graph: BondGraph
-    rings: Rings
+
+    @cached_property
+    def rings(self) -> Rings:
+        """Rings of the same bonds drawn in x and y."""
+        return find_rings(self.drawn)
 
     @property
     def positions_A(self) -> np.ndarray:
         """Positions [Å], with shape (n_sheet, 3), float64."""
         return self.graph.positions_A
+
+    @property
+    def drawn(self) -> BondGraph:
+        """The same bonds in x and y."""
+        graph = self.graph
+        if graph.cell_A is None:
+            return BondGraph(graph.positions_A[:, :2], graph.species, graph.edges)
+        shifts = None if graph.shifts is None else graph.shifts[:, :2]
+        return BondGraph(graph.positions_A[:, :2], graph.species, graph.edges, np.asarray(graph.cell_A)[:2, :2], shifts)
 
     def unwrapped_A(self, group: np.ndarray) -> np.ndarray:
         """Positions of bonded atoms brought together over the edges of the cell [Å], with shape (n, 3), float64."""
@@ -89,7 +101,7 @@ def sheet_of(atoms: ase.Atoms, members: np.ndarray | None = None) -> Sheet:
         if len(largest) < len(chosen):
             chosen = chosen[largest]
             graph = _bonds(atoms, symbols, chosen)
-    return Sheet(chosen, graph, find_rings(_drawn(graph)))
+    return Sheet(chosen, graph)
 
 
 def _bonds(atoms: ase.Atoms, symbols: np.ndarray, chosen: np.ndarray) -> BondGraph:
@@ -97,11 +109,3 @@ def _bonds(atoms: ase.Atoms, symbols: np.ndarray, chosen: np.ndarray) -> BondGra
     stretch = np.where([atoms.pbc[0], atoms.pbc[1], False], 1.0, 10.0)
     cell_A = np.array(atoms.cell) * stretch[:, None] if atoms.pbc[:2].any() and atoms.cell.rank == 3 else None
     return bond_graph(atoms.positions[chosen], symbols[chosen], cell_A)
-
-
-def _drawn(graph: BondGraph) -> BondGraph:
-    """The same bonds in x and y."""
-    if graph.cell_A is None:
-        return BondGraph(graph.positions_A[:, :2], graph.species, graph.edges)
-    shifts = None if graph.shifts is None else graph.shifts[:, :2]
-    return BondGraph(graph.positions_A[:, :2], graph.species, graph.edges, np.asarray(graph.cell_A)[:2, :2], shifts)
