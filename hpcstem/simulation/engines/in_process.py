@@ -32,11 +32,11 @@ class InProcessEngine:
     source: Callable[[Atoms], ForceSource]
 
     def check(self, atoms: Atoms) -> None:
-        """Compute the forces of the first atom of each element alone, which needs its parameters."""
-        symbols = list(dict.fromkeys(atoms.get_chemical_symbols()))
-        apart = [[10.0 * place, 0.0, 0.0] for place in range(len(symbols))]
-        lone = Atoms(symbols, apart)
-        self.source(lone)(lone.positions)
+        """Compute the forces of an atom of each element alone, which needs its parameters."""
+        for symbol in dict.fromkeys(atoms.get_chemical_symbols()):
+            # One at a time: two open shells far apart have no self-consistent field to converge to.
+            lone = Atoms(symbol, [[0.0, 0.0, 0.0]])
+            self.source(lone)(lone.positions)
 
     def relax(
         self,
