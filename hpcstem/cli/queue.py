@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hpcstem.cli.queue_place import opened, place_options
+from hpcstem.cli.queue_place import opened, place_options, selection_options, selection_query
+from hpcstem.cli.queue_results import analyse, export, web
 from hpcstem.cli.show import echo_json, echo_table, json_option
 
 _MOST_LISTED = 20
@@ -21,21 +21,9 @@ def command() -> None:
     """Queue simulations, run them, and see how they go."""
 
 
-def _selection(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--where`, `--state` and `--key`."""
-    for option in (
-        click.option("--key", "keys", multiple=True, help="Jobs whose key begins so."),
-        click.option("--state", "states", multiple=True, help="Jobs in this state, such as fizzled."),
-        click.option("--where", multiple=True, help="Jobs by axis=value, such as temperature_K=300."),
-    ):
-        function = option(function)
-    return function
-
-
-def _query(where: tuple[str, ...], states: tuple[str, ...], keys: tuple[str, ...]) -> dict[str, Any]:
-    from hpcstem.simulation.selection import select
-
-    return select(where, states, keys).query()
+command.add_command(export)
+command.add_command(analyse)
+command.add_command(web)
 
 
 @command.command()
@@ -57,9 +45,10 @@ def init(db: Path, uri: str | None, credentials: Path | None, as_json: bool) -> 
 @command.command()
 @click.argument("sweep", type=click.Path(path_type=Path))
 @place_options
+@click.option("--elsewhere", is_flag=True, help="Engines are on another machine: do not ask whether they are here.")
 @click.option("--dry-run", is_flag=True, help="Check everything and count the jobs; queue nothing.")
 @json_option
-def add(sweep: Path, db: str, folder: Path | None, dry_run: bool, as_json: bool) -> None:
+def add(sweep: Path, db: str, folder: Path | None, elsewhere: bool, dry_run: bool, as_json: bool) -> None:
     """Queue the jobs of SWEEP (YAML, or the name of a shipped one) that are not queued yet."""
     from hpcstem.campaign.progress import progress_bar
     from hpcstem.config import shipped_file
@@ -71,6 +60,8 @@ def add(sweep: Path, db: str, folder: Path | None, dry_run: bool, as_json: bool)
     path = sweep if sweep.is_file() else shipped_file("workflows", str(sweep))
     loaded = load_sweep(path)
     plan = expand(loaded, path.parent)
+    if not elsewhere:
+        plan.check_engines()
     jobs = plan.jobs
     summary: dict[str, Any] = {"sweep": loaded.name, "jobs": len(jobs), "structures": len(plan.structures)}
     if dry_run:
@@ -114,10 +105,11 @@ def launch(
     from hpcstem.campaign.progress import progress_bar
     from hpcstem.simulation.launcher import launch as run_queue
     from hpcstem.simulation.packing import own_slots
+    from hpcstem.simulation.queue import queue_counts
 
     ends = [end for end in (end_time, None if walltime_s is None else time.time() + walltime_s) if end is not None]
     with opened(db, folder) as queue:
-        total = queue.launchpad.fireworks.count_documents({})
+        total = sum(queue_counts(queue.launchpad).values())
         with progress_bar("launch", total, "job") as update:
             found = run_queue(
                 queue.launchpad,
@@ -136,7 +128,47 @@ def launch(
 
 @command.command()
 @place_options
-@_selection
+@click.option("--site", required=True, help="Site to submit at: a name that ships with hpcstem, or a YAML file.")
+@click.option("--nodes", type=click.IntRange(1), help="Nodes of a job; a launcher runs on each. [default: the site's]")
+@click.option("--walltime-s", type=click.IntRange(60), help="Time of a job [s]. [default: the site's]")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 100), help="How many to submit.")
+@click.option("--slots", type=click.IntRange(1), help="Jobs side by side on a node. [default: one per core]")
+@click.option("--dry-run", is_flag=True, help="Print the script; submit nothing.")
+@json_option
+def submit(
+    db: str,
+    folder: Path | None,
+    site: str,
+    nodes: int | None,
+    walltime_s: int | None,
+    jobs: int,
+    slots: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Submit batch jobs that run launchers of the queue."""
+    from hpcstem.cli.queue_batch import batch_request
+    from hpcstem.simulation import submission
+
+    request = batch_request(db, folder, site, nodes, walltime_s, slots)
+    if dry_run:
+        script = submission.script_of(request)
+        if as_json:
+            echo_json({"script": script})
+        else:
+            click.echo(script, nl=False)
+        return
+    done = submission.submit(request, jobs)
+    if as_json:
+        echo_json({"jobs": [asdict(one) for one in done]})
+        return
+    for one in done:
+        click.echo(f"job {one.number}: {one.script}")
+
+
+@command.command()
+@place_options
+@selection_options
 @click.option("--by", help="Axes to count by, by commas; else those with more than one value.")
 @click.option("--jobs", "list_jobs", is_flag=True, help="List every job.")
 @json_option
@@ -154,7 +186,7 @@ def status(
     from hpcstem.simulation.queue import queue_status
     from hpcstem.simulation.summary import by_axis, failures
 
-    query = _query(where, states, keys)
+    query = selection_query(where, states, keys)
     with opened(db, folder) as queue:
         found = queue_status(queue.launchpad, query)
     rows = by_axis(found.jobs, tuple(by.split(",")) if by else ())
@@ -217,7 +249,7 @@ def show(key: str, db: str, folder: Path | None, as_json: bool) -> None:
 
 @command.command()
 @place_options
-@_selection
+@selection_options
 @json_option
 def rerun(
     db: str,
@@ -231,13 +263,13 @@ def rerun(
     from hpcstem.simulation.queue import rerun_failed
 
     with opened(db, folder) as queue:
-        n_jobs = rerun_failed(queue.launchpad, _query(where, states, keys))
+        n_jobs = rerun_failed(queue.launchpad, selection_query(where, states, keys))
     _print({"rerun": n_jobs}, as_json)
 
 
 @command.command()
 @place_options
-@_selection
+@selection_options
 @click.option("--resume", is_flag=True, help="Let paused jobs be started again.")
 @json_option
 def pause(
@@ -254,14 +286,14 @@ def pause(
 
     with opened(db, folder) as queue:
         change = steering.resume if resume else steering.pause
-        n_jobs = change(queue.launchpad, _query(where, states, keys))
+        n_jobs = change(queue.launchpad, selection_query(where, states, keys))
     _print({"resumed" if resume else "paused": n_jobs}, as_json)
 
 
 @command.command()
 @click.argument("number", type=click.IntRange(-1000, 1000))
 @place_options
-@_selection
+@selection_options
 @json_option
 def priority(
     number: int,
@@ -276,7 +308,7 @@ def priority(
     from hpcstem.simulation.steering import prioritise
 
     with opened(db, folder) as queue:
-        n_jobs = prioritise(queue.launchpad, _query(where, states, keys), number)
+        n_jobs = prioritise(queue.launchpad, selection_query(where, states, keys), number)
     _print({"changed": n_jobs}, as_json)
 
 

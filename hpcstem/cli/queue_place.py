@@ -1,4 +1,4 @@
-"""The option `--db` of `hpcstem queue`: a queue folder, a run directory, or the URI of a MongoDB."""
+"""Options that the commands `hpcstem queue` share: which queue, which jobs."""
 
 from __future__ import annotations
 
@@ -31,6 +31,30 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _db(_folder(command))
 
 
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--where`, `--state` and `--key`."""
+    for option in (
+        click.option("--key", "keys", multiple=True, help="Jobs whose key begins so."),
+        click.option("--state", "states", multiple=True, help="Jobs in this state, such as fizzled."),
+        click.option("--where", multiple=True, help="Jobs by axis=value, such as temperature_K=300."),
+    ):
+        command = option(command)
+    return command
+
+
+def selection_query(where: tuple[str, ...], states: tuple[str, ...], keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return the filter that these options mean.
+
+    Raises
+    ------
+    ConfigError
+        One of them says nothing that a job could be.
+    """
+    from hpcstem.simulation.selection import select
+
+    return select(where, states, keys).query()
+
+
 @dataclass(frozen=True)
 class OpenQueue:
     """A queue that is connected.
@@ -59,19 +83,20 @@ def opened(db: str, folder: Path | None) -> Iterator[OpenQueue]:
         Its database cannot be started or reached.
     """
     from hpcstem.errors import ConfigError
-    from hpcstem.simulation.launchpad import open_launchpad
+    from hpcstem.simulation.launchpad import database_errors, open_launchpad
     from hpcstem.simulation.place import is_uri, read_place, with_credentials
 
     if folder is not None and not is_uri(db):
         raise ConfigError("--folder", str(folder), "a --db that is a URI; other queues have their files beside them")
-    if is_uri(db):
-        yield OpenQueue(open_launchpad(with_credentials(db)), (folder or Path()).resolve())
-    elif (Path(db) / "campaign.yaml").is_file():
-        with _of_run(Path(db)) as queue:
-            yield queue
-    else:
-        place = read_place(Path(db))
-        yield OpenQueue(open_launchpad(place.address, _IDLE_S), place.folder)
+    with database_errors():
+        if is_uri(db):
+            yield OpenQueue(open_launchpad(with_credentials(db)), (folder or Path()).resolve())
+        elif (Path(db) / "campaign.yaml").is_file():
+            with _of_run(Path(db)) as queue:
+                yield queue
+        else:
+            place = read_place(Path(db))
+            yield OpenQueue(open_launchpad(place.address, _IDLE_S), place.folder)
 
 
 @contextmanager

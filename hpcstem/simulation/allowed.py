@@ -26,6 +26,7 @@ _ALLOWED_FIELDS = {
     "_tasks",
     "key",
     "labels",
+    "references",
 }
 
 

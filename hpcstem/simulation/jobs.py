@@ -40,7 +40,11 @@ class Job:
     parameters
         Parameters of its task, plain JSON.
     labels
-        Where it stands on the axes of its sweep. They decide nothing, and are no part of the key.
+        Where it stands on the axes of its sweep.
+    references
+        With an adsorbate: keys of the relaxations of the bare `sheet` and of the `isolated` adsorbate.
+
+    Labels and references decide nothing, and are no part of the key.
     """
 
     key: str
@@ -48,12 +52,14 @@ class Job:
     title: str
     parameters: Mapping[str, Any]
     labels: Mapping[str, str] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self, priority: int) -> dict[str, Any]:
         """Return the spec of its firework."""
         task = {"_fw_name": _TASKS[self.kind], **self.parameters}
         spec = {"_tasks": [task], "_priority": priority, "_add_launchpad_and_fw_id": True, "key": self.key}
-        return spec | ({"labels": dict(self.labels)} if self.labels else {})
+        extra = {"labels": dict(self.labels), "references": dict(self.references)}
+        return spec | {name: value for name, value in extra.items() if value}
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ def relax_job(
     structure: Atoms | Mapping[str, str],
     settings: RelaxSettings,
     labels: Mapping[str, str] = MappingProxyType({}),
+    references: Mapping[str, str] = MappingProxyType({}),
 ) -> Job:
     """Return the relaxation of a structure: atoms, or `path` in the run directory and `sha256` of an XYZ file.
 
@@ -88,15 +95,21 @@ def relax_job(
     document = settings.to_document()
     key = _digest(RELAX, digest, document)
     parameters = {"key": key, "name": name, "structure": given, "settings": document}
-    return Job(key, RELAX, f"{name} relax", parameters, labels)
+    return Job(key, RELAX, f"{name} relax", parameters, labels, references)
 
 
-def nvt_job(name: str, parent: str, settings: NVTSettings, labels: Mapping[str, str] = MappingProxyType({})) -> Job:
+def nvt_job(
+    name: str,
+    parent: str,
+    settings: NVTSettings,
+    labels: Mapping[str, str] = MappingProxyType({}),
+    references: Mapping[str, str] = MappingProxyType({}),
+) -> Job:
     """Return molecular dynamics from the structure that the job with the key `parent` relaxes."""
     document = settings.to_document()
     key = _digest(NVT, parent, document)
     parameters = {"key": key, "name": name, "parent": parent, "settings": document}
-    return Job(key, NVT, f"{name} NVT {settings.temperature_K:g} K", parameters, labels)
+    return Job(key, NVT, f"{name} NVT {settings.temperature_K:g} K", parameters, labels, references)
 
 
 def read_structure(run_directory: Path, structure: Mapping[str, str]) -> Atoms:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from ase import Atoms
@@ -14,7 +15,9 @@ from ase.data import atomic_numbers
 from hpcstem.errors import StructureError
 from hpcstem.files import write_text
 from hpcstem.simulation.constraints import Constraint, free_coordinates
-from hpcstem.simulation.jobs import Job, JobTree, nvt_job, relax_job
+from hpcstem.simulation.engine_settings import EngineSettings
+from hpcstem.simulation.engines import get_engine
+from hpcstem.simulation.jobs import NVT, RELAX, Job, JobTree, nvt_job, relax_job
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.simulation.structures import to_xyz
 from hpcstem.simulation.sweep_config import AdsorbateSection, PatchSection, StructureEntry, Sweep
@@ -44,30 +47,61 @@ class SweepPlan:
         Relaxations by key, each with the molecular dynamics that start from it.
     structures
         Extended XYZ text by its SHA-256.
+    samples
+        For each engine and set of elements its settings and one structure, by both.
     """
 
     trees: dict[str, JobTree] = field(default_factory=dict)
     structures: dict[str, str] = field(default_factory=dict)
+    samples: dict[tuple[str, frozenset[str]], tuple[EngineSettings, Atoms]] = field(default_factory=dict)
 
     @property
     def jobs(self) -> list[Job]:
         """All jobs."""
         return [job for tree in self.trees.values() for job in (tree.root, *tree.children)]
 
-    def add(self, atoms: Atoms, labels: Labels, relax: RelaxSettings, dynamics: Sequence[NVTSettings]) -> None:
-        """Add a relaxation and what starts from it; the same job comes in once."""
+    def add(
+        self,
+        atoms: Atoms,
+        labels: Labels,
+        relax: RelaxSettings,
+        dynamics: Sequence[NVTSettings],
+        references: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        """Add a relaxation and what starts from it, the same job once; return the key of the relaxation."""
         text = to_xyz(atoms)
         digest = hashlib.sha256(text.encode()).hexdigest()
         self.structures[digest] = text
+        self.samples[relax.engine.model_dump_json(), frozenset(atoms.get_chemical_symbols())] = relax.engine, atoms
         name = " ".join(labels[axis] for axis in _IN_NAMES if axis in labels)
-        root = relax_job(name, {"path": structure_path(digest), "sha256": digest}, relax, labels)
+        root = relax_job(
+            name, {"path": structure_path(digest), "sha256": digest}, relax, labels | {"kind": RELAX}, references
+        )
         children = [
-            nvt_job(name, root.key, settings, labels | {"temperature_K": f"{settings.temperature_K:g}"})
+            nvt_job(
+                name,
+                root.key,
+                settings,
+                labels | {"kind": NVT, "temperature_K": f"{settings.temperature_K:g}"},
+                references,
+            )
             for settings in dynamics
         ]
         known = self.trees.get(root.key, JobTree(root))
         both = {child.key: child for child in (*known.children, *children)}
         self.trees[root.key] = JobTree(known.root, tuple(both.values()))
+        return root.key
+
+    def check_engines(self) -> None:
+        """Ask each engine whether it has here what it needs for the elements that it will meet.
+
+        Raises
+        ------
+        SimulationError
+            A program, or the parameters of an element, are missing.
+        """
+        for settings, atoms in self.samples.values():
+            get_engine(settings).check(atoms)
 
     def write_structures(self, run_directory: Path) -> None:
         """Write the structures into the run directory; those that are there stay."""
@@ -117,16 +151,18 @@ def expand(sweep: Sweep, folder: Path) -> SweepPlan:
     plan = SweepPlan()
     for labels, relax, dynamics in sweep.settings():
         labels = {"sweep": sweep.name} | labels
+        alone = relax.model_copy(update={"constraint": Constraint.NONE, "fixed": ()})
+        isolated_keys = {}
+        for one, atoms in species.items():
+            own = labels | {"role": ISOLATED, "adsorbate": Path(one).stem, "constraint": str(Constraint.NONE)}
+            isolated_keys[Path(one).stem] = plan.add(isolated(atoms, periodic=periodic), own, alone, ())
         for name, atoms in structures.items():
             free_coordinates(atoms, relax.constraint, relax.fixed)
             own = labels | {"structure": name}
-            plan.add(atoms, own | {"role": SHEET}, relax, dynamics)
+            bare = plan.add(atoms, own | {"role": SHEET}, relax, dynamics)
             for place, placed, moves in adsorbed[name]:
-                plan.add(placed, own | {"role": ADSORBED} | place, relax, dynamics if moves else ())
-        alone = relax.model_copy(update={"constraint": Constraint.NONE, "fixed": ()})
-        for one, atoms in species.items():
-            own = labels | {"role": ISOLATED, "adsorbate": Path(one).stem, "constraint": str(Constraint.NONE)}
-            plan.add(isolated(atoms, periodic=periodic), own, alone, ())
+                references = {"sheet": bare, "isolated": isolated_keys[place["adsorbate"]]}
+                plan.add(placed, own | {"role": ADSORBED} | place, relax, dynamics if moves else (), references)
     return plan
 
 

@@ -77,3 +77,30 @@ def test_a_wrong_sweep_queues_nothing(run_here, sweep, queue):  # noqa: F811
     status, _, err = run_here("queue", "add", "no-such-sweep", "--db", queue)
     assert status == 2
     assert "no 'no-such-sweep' among the workflows" in err
+
+
+def test_batch_jobs_of_a_queue(run_here, sweep, queue, tmp_path):  # noqa: F811
+    site = tmp_path / "site.yaml"
+    site.write_text("base: polaris\nscheduler: {account: mat100, queue: debug}\n")
+    assert run_here("queue", "init", "--db", queue)[0] == 0
+    options = ("--db", queue, "--site", site, "--walltime-s", 1800)
+    script = answer(run_here, "submit", *options, "--slots", 8, "--dry-run")["script"]
+    assert "#PBS -l select=1:ncpus=32\n#PBS -l walltime=00:30:00\n#PBS -A mat100\n#PBS -q debug\n" in script
+    assert "export http_proxy=http://proxy.alcf.anl.gov:3128\n" in script
+    assert f"queue launch --db {queue} --pin --slots 8 --gpus 4 --end-time" in script
+    for changed, message in (
+        (("--nodes", 2), "embedded database; got 2 nodes; it serves one"),
+        (("--nodes", 3), "at most 1 to 2 nodes for 3600 s"),
+        (("--db", "mongodb://h/d"), "--db of a submission"),
+        (("--site", "polaris"), "needs scheduler.account"),
+        (("--site", "local"), "has no batch system"),
+    ):
+        status, _, err = run_here("queue", "submit", *options, *changed, "--dry-run")
+        assert status == 2
+        assert message in err
+    evil = tmp_path / "evil.yaml"
+    evil.write_text('base: slurm\nscheduler: {account: "a\\n#SBATCH --uid=0"}\n')
+    status, _, err = run_here("queue", "submit", "--db", queue, "--site", evil)
+    assert status == 2
+    assert "scheduler.account" in err
+    assert not (queue / "submitted").exists()

@@ -1,9 +1,17 @@
 """Where a queue is, and who may open its database."""
 
+import json
+import secrets
+
 import pytest
+from ase.build import molecule
+from small_run import run_here  # noqa: F401
 
 from hpcstem.errors import ConfigError
+from hpcstem.simulation.launchpad import open_launchpad
 from hpcstem.simulation.place import create_place, is_uri, read_place, with_credentials
+from hpcstem.simulation.settings import RelaxSettings
+from hpcstem.simulation.workflow import add_relax_nvt
 
 URI = "mongodb://db.example/jobs?tls=true&tlsCAFile=/etc/ca.pem"
 
@@ -72,3 +80,19 @@ def test_what_is_no_place(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         create_place(tmp_path / "q", URI, tmp_path / "absent.yaml")
     assert [is_uri(text) for text in ("mongodb://h", "mongodb+srv://h", "/folder")] == [True, True, False]
+
+
+def test_commands_take_a_uri_or_the_folder_of_a_queue_on_it(run_here, server_uri, tmp_path):  # noqa: F811
+    uri = f"{server_uri}d{secrets.token_hex(4)}"
+    add_relax_nvt(open_launchpad(uri), "h2", molecule("H2"), RelaxSettings())
+    assert run_here("queue", "init", "--db", tmp_path / "q", "--uri", uri)[0] == 0
+    for db in (uri, tmp_path / "q"):
+        status, out, err = run_here("queue", "status", "--db", db, "--json")
+        assert status == 0, err
+        assert json.loads(out)["counts"] == {"READY": 1}
+    status, out, err = run_here("queue", "launch", "--db", uri, "--folder", tmp_path / "files", "--slots", 1)
+    assert (status, out.splitlines()[0]) == (0, "1 COMPLETED"), err
+    assert list((tmp_path / "files" / "jobs").glob("*/result.json"))
+    status, _, err = run_here("queue", "status", "--db", tmp_path / "q", "--folder", tmp_path)
+    assert status == 2
+    assert "a --db that is a URI" in err

@@ -154,3 +154,14 @@ def test_a_perimeter_that_is_not_there_is_refused(tmp_path):
     cell.write(tmp_path / "cell.xyz")
     with pytest.raises(StructureError, match="outer edge"):
         expand(sweep(structures=[{"name": "c", "file": "cell.xyz"}], constraints=["perimeter-fixed"]), tmp_path)
+
+
+def test_an_engine_that_lacks_something_is_said_before_anything_is_queued(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPCSTEM_POTCAR_LIBRARY", str(tmp_path / "potcars"))
+    monkeypatch.setenv("HPCSTEM_VASP_COMMAND", "true")
+    (tmp_path / "potcars" / "C").mkdir(parents=True)
+    (tmp_path / "potcars" / "C" / "POTCAR").write_text("PAW_PBE C\n")
+    plan = expand(sweep(engines=["gfn1-xtb", "vasp"]), tmp_path)
+    with pytest.raises(HpcstemError, match="POTCAR"):
+        plan.check_engines()
+    expand(sweep(), tmp_path).check_engines()
