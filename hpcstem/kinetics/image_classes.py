@@ -1,14 +1,12 @@
 """Classes of sub-images: a Gaussian mixture, whose components are joined where one is another turned.
 
 As for the edges of graphene in [1]_: a mixture finds a component for every orientation of a configuration; those that a
-turn of the lattice's symmetry makes alike, by their structural similarity [2]_, are one class.
+turn of the lattice's symmetry makes alike, by their structural similarity, are one class.
 
 References
 ----------
 .. [1] M. Ziatdinov et al., Building and exploring libraries of atomic defects in graphene, Science Advances 5, eaaw8989
    (2019), https://doi.org/10.1126/sciadv.aaw8989
-.. [2] Z. Wang et al., Image quality assessment, IEEE Trans. Image Process. 13, 600 (2004),
-   https://doi.org/10.1109/TIP.2003.819861
 """
 
 from __future__ import annotations
@@ -17,15 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.ndimage import gaussian_filter, rotate
+from scipy.ndimage import rotate
 from scipy.spatial.distance import squareform
 
 from hpcstem.errors import HpcstemError
+from hpcstem.imaging.similarity import inner_disc, structural_similarity
 
 _MOST_FEATURES = 16
 """Principal components that the mixture sees."""
-_WINDOW_PX = 1.5
-"""Standard deviation of the window of the structural similarity, as in [2]_ [px]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,35 +111,12 @@ def image_classes(
     return ImageClasses(component_class[component], turn[component], probability, component_class, means, similarity)
 
 
-def structural_similarity(one: np.ndarray, other: np.ndarray, span: float) -> float:
-    """Mean structural similarity of two images in the disc inside them [2]_, 1 where they are equal.
-
-    Parameters
-    ----------
-    one, other
-        Square images, with equal shapes (n, n), float64.
-    span
-        Range of their values, which sets the size of the stabilising constants.
-    """
-
-    def smooth(values: np.ndarray) -> np.ndarray:
-        return np.asarray(gaussian_filter(values, _WINDOW_PX))
-
-    mean_a, mean_b = smooth(one), smooth(other)
-    variance_a, variance_b = smooth(one**2) - mean_a**2, smooth(other**2) - mean_b**2
-    covariance = smooth(one * other) - mean_a * mean_b
-    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
-    score = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    score /= (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
-    return float(score[_disc(len(one))].mean())
-
-
 def _mixture(images: np.ndarray, n_components: int, seed: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray]:
     """Component of each image and its probability."""
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
 
-    pixels = images[:, _disc(images.shape[1])]
+    pixels = images[:, inner_disc(images.shape[1])]
     n_features = min(_MOST_FEATURES, *pixels.shape)
     pca_seed, mixture_seed = (int(k) for k in seed.generate_state(2))
     features = PCA(n_features, random_state=pca_seed).fit_transform(pixels)
@@ -168,9 +142,3 @@ def _joined(similarity: np.ndarray, least: float) -> np.ndarray:
 def _turned(images: np.ndarray, angle_deg: float) -> np.ndarray:
     """Turn images counter-clockwise as they are shown, in their last two axes."""
     return np.asarray(rotate(images, angle_deg, axes=(-1, -2), reshape=False, order=3, mode="nearest"))
-
-
-def _disc(n: int) -> np.ndarray:
-    """Pixels inside the circle that a turn leaves in place, less one pixel, with shape (n, n), bool."""
-    offset = np.arange(n) - (n - 1) / 2.0
-    return np.asarray(np.hypot(offset[:, None], offset) <= (n - 1) / 2.0 - 1.0)

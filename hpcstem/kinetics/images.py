@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from hpcstem.errors import HpcstemError
+from hpcstem.imaging.windows import cut_windows
 from hpcstem.kinetics.sightings import Sighting
 
 PIXEL_SIZE_A = 0.2
@@ -38,7 +38,6 @@ def with_images(
         A frame is constant.
     """
     n = int(np.ceil(2.0 * np.sqrt(2.0) * half_width_A / PIXEL_SIZE_A)) + 1
-    offset = (np.arange(n) - (n - 1) / 2.0) * PIXEL_SIZE_A / pixel_size_A
     with_image = []
     last, values = -1, np.empty((0, 0))
     for sighting in seen:
@@ -48,8 +47,6 @@ def with_images(
             if not values.std() > 0:
                 raise HpcstemError(f"frame {last} of {sighting.movie}", "one value throughout", "an image")
             values = (values - np.median(values)) / values.std()
-        column, row = sighting.centre_A / pixel_size_A
-        rows, columns = np.meshgrid(row + offset, column + offset, indexing="ij")
-        image = map_coordinates(values, [rows, columns], order=1, mode="constant", cval=0.0)
-        with_image.append(replace(sighting, image=image.astype(np.float32)))
+        image = cut_windows(values, sighting.centre_A[None] / pixel_size_A, n, PIXEL_SIZE_A / pixel_size_A)[0]
+        with_image.append(replace(sighting, image=image))
     return with_image

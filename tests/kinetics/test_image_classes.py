@@ -5,7 +5,8 @@ import pytest
 from scipy.ndimage import rotate
 
 from hpcstem.errors import HpcstemError
-from hpcstem.kinetics.image_classes import image_classes, structural_similarity
+from hpcstem.imaging.similarity import structural_similarity
+from hpcstem.kinetics.image_classes import image_classes
 
 N = 25
 
