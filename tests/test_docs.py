@@ -17,6 +17,10 @@ from hpcstem.config import checked, read_yaml
 from hpcstem.execution import Site, load_site
 from hpcstem.frames.readers import SUFFIXES
 from hpcstem.kinetics.study_config import load_study as load_kinetics
+from hpcstem.latent.settings import AutoencoderConfig, RotationalConfig
+from hpcstem.latent.settings import TrainingConfig as LatentTrainingConfig
+from hpcstem.latent.study_config import SimulateConfig, StudyConfig, UnmixConfig
+from hpcstem.latent.study_config import load_study as load_latent
 from hpcstem.lattice.study_config import load_study as load_lattice
 from hpcstem.potentials.settings import FitSettings, ToySettings
 from hpcstem.segmentation import TrainingConfig
@@ -31,6 +35,7 @@ from hpcstem.simulation.sweep_config import (
 
 KINETICS = ("defect-kinetics",)
 SWEEPS = ("adsorbates", "full-cell", "temperature-sweep")
+LATENT = ("rvae-graphene",)
 LATTICE = ("lattice-model", "order-parameter")
 POTENTIALS = {"force-matching": FitSettings, "force-matching-toy": ToySettings}
 ROOT = Path(__file__).parents[1]
@@ -84,6 +89,12 @@ def _first_of_each(sections: list[tuple[str, type[BaseModel]]]) -> list[tuple[st
         ("queue.md", "`structures.patch`", PatchSection),
         ("queue.md", "`adsorbates`", AdsorbateSection),
         ("queue.md", "`dynamics`", DynamicsSection),
+        ("latent.md", "The study", StudyConfig),
+        ("latent.md", "`simulate`", SimulateConfig),
+        ("latent.md", "`unmix`", UnmixConfig),
+        ("latent.md", "`autoencoder`", AutoencoderConfig),
+        ("latent.md", "`rotational`", RotationalConfig),
+        ("latent.md", "`training`", LatentTrainingConfig),
     ],
 )
 def test_every_key_is_documented_with_its_default(page: str, heading: str, model: type[BaseModel]) -> None:
@@ -159,6 +170,8 @@ def test_workflows_are_valid(path: Path) -> None:
         assert load_kinetics(path)
     elif path.stem in SWEEPS:
         assert load_sweep(path).name == path.stem
+    elif path.stem in LATENT:
+        assert load_latent(path)
     elif path.stem in LATTICE:
         assert load_lattice(path)
     elif path.stem in POTENTIALS:

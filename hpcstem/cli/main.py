@@ -23,6 +23,7 @@ _COMMANDS = {
     "queue": ("hpcstem.cli.queue", "Queue simulations, run them, and see how they go."),
     "db": ("hpcstem.cli.db", "Start and stop the embedded job database of a run."),
     "kinetics": ("hpcstem.cli.kinetics", "Classes, transitions, lifetimes and diffusion of defects."),
+    "latent": ("hpcstem.cli.latent", "What sub-images around atoms are made of, with and without their turns."),
     "lattice": ("hpcstem.cli.lattice", "Lattice models of alloys and order-parameter profiles."),
     "potentials": ("hpcstem.cli.potentials", "Distributions and pair potentials from observed motion."),
     "report": ("hpcstem.cli.report", "Write the HTML report of a run."),

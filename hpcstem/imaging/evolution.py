@@ -77,13 +77,26 @@ def evolving_sheet(
         sheet = changed
     for frame in range(n_frames):
         for _ in range(rng.poisson(events_per_frame) if frame else 0):
-            sheet = _event(sheet, np.array(field_A), rng)
+            sheet = beam_event(sheet, _MARGIN_A, np.array(field_A), rng)
         yield sheet.positions_A - _MARGIN_A, sheet.species.copy()
 
 
-def _event(sheet: BondGraph, field_A: np.ndarray, rng: np.random.Generator) -> BondGraph:
+def beam_event(sheet: BondGraph, margin_A: float, field_A: np.ndarray, rng: np.random.Generator) -> BondGraph:
+    """Change a sheet once: silicon hops, an atom at an edge is knocked out, or a bond turns.
+
+    Parameters
+    ----------
+    sheet
+        What is there.
+    margin_A
+        Distance from the sheet's corner to the field's, along x and along y [Å].
+    field_A
+        Width and height of the field, where changes happen [Å], with shape (2,).
+    rng
+        Source of all randomness.
+    """
     kind = rng.choice(["hop", "knock-out", "turn"], p=[0.5, 0.35, 0.15])
-    inside = ((sheet.positions_A > _MARGIN_A) & (sheet.positions_A < _MARGIN_A + field_A)).all(axis=1)
+    inside = ((sheet.positions_A > margin_A) & (sheet.positions_A < margin_A + field_A)).all(axis=1)
     silicon = np.flatnonzero(inside & (sheet.species == "Si"))
     if kind == "hop" and len(silicon):
         return _hop(sheet, int(rng.choice(silicon)), rng)
@@ -91,7 +104,7 @@ def _event(sheet: BondGraph, field_A: np.ndarray, rng: np.random.Generator) -> B
     if kind == "knock-out" and len(rim):
         atom = int(rng.choice(rim))
         return relaxed_around(without_dangling(without_atoms(sheet, np.array([atom]))), sheet.positions_A[atom])
-    middle = atom_near(sheet, _MARGIN_A + rng.uniform(0.15, 0.85, 2) * field_A)
+    middle = atom_near(sheet, margin_A + rng.uniform(0.15, 0.85, 2) * field_A)
     bonds = np.flatnonzero((sheet.edges == middle).any(axis=1))
     return _attempt(stone_wales, sheet, int(rng.choice(bonds)))
 

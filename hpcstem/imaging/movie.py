@@ -63,13 +63,26 @@ def simulate_movie(
         drift_A = (index - (n_frames - 1) / 2) * np.array(drift_A_per_frame)
         positions_A = positions_A + drift_A + rng.normal(0, thermal_A, positions_A.shape)
         frames[index], _ = acquire(positions_A, species, shape, pixel_size_A, probe, acquisition, rng)
-        tables.append(_truth(name, index, positions_A, species, shape, pixel_size_A))
+        tables.append(truth_of_frame(name, index, positions_A, species, shape, pixel_size_A))
     return frames, AtomTable.concatenate(tables)
 
 
-def _truth(
+def truth_of_frame(
     name: str, frame: int, positions_A: np.ndarray, species: np.ndarray, shape: tuple[int, int], pixel_size_A: float
 ) -> AtomTable:
+    """Table of the atoms inside a frame, as certain as truth is.
+
+    Parameters
+    ----------
+    name, frame
+        Of the movie, and of the frame in it.
+    positions_A
+        (x, y) in the field's coordinates [Å], also of atoms outside, with shape (n_atoms, 2).
+    species
+        With shape (n_atoms,).
+    shape, pixel_size_A
+        Rows and columns of the frame, and its pixel size [Å].
+    """
     pixels = positions_A / pixel_size_A
     inside = ((pixels >= -0.5) & (pixels <= np.array(shape[::-1]) - 0.5)).all(axis=1)
     n = int(inside.sum())
