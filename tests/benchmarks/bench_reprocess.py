@@ -20,7 +20,7 @@ from hpcstem.frames import MovieMetadata, write_movie
 from hpcstem.segmentation import Ensemble, decode
 
 N_FRAMES = 2000
-N_MOVIES = 200
+N_MOVIES = 100
 
 
 @pytest.fixture(scope="module", autouse=True)

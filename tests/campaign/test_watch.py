@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,8 @@ def test_started_again_it_goes_on(watched):
     watched.run(lambda: watched.until(lambda: handled(watched, "a.h5", 2)() and handled(watched, "b.h5", 1)()))
     assert watched.decoded == [("a.h5", 0), ("a.h5", 1), ("b.h5", 0)]
     assert files.items() <= {path: path.stat().st_mtime_ns for path in watched.out.glob("atoms/*/*")}.items()
+    other = replace(SETTINGS, pixel_size_A=0.17)
+    assert watched.run(lambda: watched.until(lambda: len(watched.decoded) == 6), other).n_frames_now == 3
     with pytest.raises(HpcstemError, match="other settings"):
         watch(watched.folder, watched.out, WatchSettings(refine=False))
 

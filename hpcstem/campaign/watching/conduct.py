@@ -169,7 +169,7 @@ class _Watch:
         unreported = True
         while not self._stop():
             now_s = time.monotonic()
-            self._settling.look(_marks(self._folder, self._records.folder), now_s)
+            self._settling.look(self._marks(), now_s)
             ready = self._settling.ready(now_s)
             for n_left, path in zip(range(len(ready), 0, -1), ready, strict=True):
                 if self._stop():
@@ -194,7 +194,7 @@ class _Watch:
             size_and_time, identity = file_size_and_time(path), _identity(path)
         except OSError:  # gone meanwhile
             return
-        if _mark(size_and_time) != mark:
+        if self._mark(size_and_time) != mark:
             return
         section = checked(MovieSection, {"path": path, **self._given()}, str(path))
         known = files.get(path) or self._records.take_renamed(identity, mark)
@@ -218,6 +218,17 @@ class _Watch:
             self._settling.handled(path, mark)
         self._records.write_files()
 
+    def _marks(self) -> Iterator[tuple[Path, str]]:
+        for path in movie_files(self._folder, self._records.folder):
+            with suppress(OSError):  # gone meanwhile
+                # A pipe or a device would be waited for without end.
+                if path.is_file() or path.is_dir():
+                    yield path, self._mark(file_size_and_time(path))
+
+    def _mark(self, size_and_time: tuple[int, int]) -> str:
+        """What a file has to be decoded anew for: another size, time of change, or given pixel size."""
+        return " ".join(map(str, (*size_and_time, self._settings.pixel_size_A or "")))
+
     def _given(self) -> dict[str, float | None]:
         return {"pixel_size_A": self._settings.pixel_size_A, "frame_time_s": self._settings.frame_time_s}
 
@@ -229,18 +240,6 @@ class _Watch:
         about, frame_time_s = self._changes.about, self._settings.frame_time_s
         write_report(self._records, self._folder, about, self._decoder.last, n_waiting, frame_time_s)
         self._reported_s = time.monotonic()
-
-
-def _marks(folder: Path, left_out: Path) -> Iterator[tuple[Path, str]]:
-    for path in movie_files(folder, left_out):
-        with suppress(OSError):  # gone meanwhile
-            # A pipe or a device would be waited for without end.
-            if path.is_file() or path.is_dir():
-                yield path, _mark(file_size_and_time(path))
-
-
-def _mark(size_and_time: tuple[int, int]) -> str:
-    return f"{size_and_time[0]} {size_and_time[1]}"
 
 
 def _identity(path: Path) -> str:

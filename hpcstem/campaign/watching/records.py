@@ -84,7 +84,7 @@ class FileState:
     Parameters
     ----------
     mark
-        Size and time of change for which this holds.
+        Size, time of change and given pixel size for which this holds.
     identity
         Device and number of the file, which a new name does not change.
     movie
