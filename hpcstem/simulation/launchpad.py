@@ -124,11 +124,33 @@ class JobLaunchPad(fireworks.LaunchPad):
         """Return the lock that whoever adds jobs holds."""
         return OwnedLock(self.db.locks, {"_id": "adding"}, self.owner)
 
-    def requeue(self, fw_id: int) -> None:
-        """Let a firework run again; its launches so far are archived."""
+    def requeue(self, fw_id: int, lost_launch: int | None = None) -> bool:
+        """Let a firework run again; its launches so far are archived.
+
+        Parameters
+        ----------
+        fw_id
+            The firework.
+        lost_launch
+            Only if this launch of it is still the one that runs: another launcher may have given the job back in the
+            meantime, and somebody may be at work on it.
+
+        Returns
+        -------
+        bool
+            Whether it can run again.
+        """
         with self.workflow_lock(fw_id):
+            if lost_launch is not None and not self._is_running(fw_id, lost_launch):
+                return False
             workflow = self.get_wf_by_fw_id_lzyfw(fw_id)
             self._update_wf(workflow, workflow.rerun_fw(fw_id))
+        return True
+
+    def _is_running(self, fw_id: int, launch_id: int) -> bool:
+        firework = {"fw_id": fw_id, "state": "RUNNING", "launches": launch_id}
+        launch = {"launch_id": launch_id, "state": "RUNNING"}
+        return bool(self.fireworks.find_one(firework, {"fw_id": 1}) and self.launches.find_one(launch, {"fw_id": 1}))
 
     def fizzle(self, fw_id: int, reason: str) -> None:
         """Mark a firework that cannot be run as failed, without building anything from its document."""

@@ -32,10 +32,7 @@ def recover_lost_runs(launchpad: JobLaunchPad, lost_after_s: float) -> int:
     fields = {"launch_id": 1, "fw_id": 1, "fworker": 1, "state_history": 1}
     for launch in launchpad.launches.find({"state": "RUNNING"}, fields):
         if _is_lost(owner_document(launch), launch["state_history"][-1].get("updated_on"), lost_after_s):
-            held = {"fw_id": launch["fw_id"], "state": "RUNNING", "launches": launch["launch_id"]}
-            if launchpad.fireworks.find_one(held, {"fw_id": 1}):
-                launchpad.requeue(launch["fw_id"])
-                n_lost += 1
+            n_lost += launchpad.requeue(launch["fw_id"], lost_launch=launch["launch_id"])
             query = {"launch_id": launch["launch_id"], "state": "RUNNING"}
             launchpad.launches.update_one(query, {"$set": {"state": "FIZZLED"}})
     for firework in launchpad.fireworks.find({"state": "RUNNING"}, {"fw_id": 1, "launches": 1}):

@@ -238,6 +238,17 @@ def test_a_run_of_a_dead_process_is_given_back_once(launchpad, ghost):
     assert [launch_["state"] for launch_ in launchpad.launches.find({})] == ["FIZZLED"]
 
 
+def test_a_job_that_another_launcher_has_given_back_is_left_to_who_has_it_now(launchpad, ghost):
+    """Two launchers see the same dead worker; the slower one must not take the job from whoever has it by then."""
+    add_relax_nvt(launchpad, "h2", molecule("H2"), RELAX)
+    fw, lost = checkout(launchpad, ghost)
+    assert recover_lost_runs(launchpad, 300) == 1
+    again, _ = checkout(launchpad, Owner.current())
+    assert again.fw_id == fw.fw_id
+    assert not launchpad.requeue(fw.fw_id, lost_launch=lost)
+    assert queue_counts(launchpad) == {"RUNNING": 1}
+
+
 def test_a_run_of_another_host_is_judged_by_its_heartbeat(launchpad, ghost):
     add_relax_nvt(launchpad, "h2", molecule("H2"), RELAX)
     _, launch_id = checkout(launchpad, replace(ghost, host="elsewhere"))
