@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -40,7 +42,9 @@ def classical_engine(settings: ClassicalSettings) -> InProcessEngine:
         atomistica is not installed.
     """
     try:
-        import atomistica
+        # Where it is imported it leaves a log file.
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            import atomistica
     except ImportError as error:
         raise SimulationError("classical potentials", error, "pip install 'hpcstem[classical]'") from error
     kind, parameters, name = _POTENTIALS[settings.potential]
@@ -81,6 +85,6 @@ def ase_engine(settings: AseSettings) -> InProcessEngine:
     except (ImportError, PackageNotFoundError) as error:
         raise SimulationError(f"calculator {settings.calculator}", error, "its package installed here") from error
     words = ", ".join(f"{key}={value!r}" for key, value in sorted(settings.arguments.items()))
-    return InProcessEngine(
-        f"{name}({words}) ({program})", partial(CalculatorForces, make=partial(made, **settings.arguments))
-    )
+    make = partial(made, **settings.arguments)
+    is_cheap = settings.calculator != "gpaw"
+    return InProcessEngine(f"{name}({words}) ({program})", partial(CalculatorForces, make=make), is_cheap)
