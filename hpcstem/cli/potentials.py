@@ -141,6 +141,7 @@ def _rdf_and_pmf(
 
     from hpcstem.atoms import AtomTable
     from hpcstem.files import whole_file, write_json
+    from hpcstem.potentials.figures import draw_distributions
     from hpcstem.potentials.pmf import equilibrium_warnings, mean_force_potential
     from hpcstem.potentials.rdf import RadialDistribution
     from hpcstem.potentials.table_blocks import BlockCounts, frame_blocks
@@ -158,6 +159,7 @@ def _rdf_and_pmf(
         arrays |= {"w_kT": mean_force.w_kT, "w_error_kT": mean_force.error_kT, "w_kde_kT": mean_force.w_kde_kT}
         with whole_file(out / "rdf.npz") as temporary, open(temporary, "wb") as handle:
             np.savez(handle, **arrays)
+        draw_distributions(found, mean_force, out / "rdf.png")
         wells = {}
         for pair, g, w in zip(found.species_pairs, found.g, mean_force.w_kT, strict=True):
             if np.isfinite(w).any():
@@ -298,13 +300,13 @@ def _report(study: Any, settings: Any, out: Path, as_json: bool, truth: Any = No
     write_lammps_table(potential, out / "lammps.table")
     for k, pair in enumerate(potential.pairs):
         write_gromacs_table(potential, k, out / f"table_{'_'.join(pair)}.xvg")
-    draw_potentials(potential, out / "potential.png", study.mean_force)
+    draw_potentials(potential, out / "potential.png", study.verdict.pair_identifiable, study.mean_force)
     wells = {"-".join(pair): potential.well(k) for k, pair in enumerate(potential.pairs)}
     first = next(iter(wells.values()))
     summary = {
         "estimator": potential.estimator,
         "frames": potential.n_intervals,
-        "kT": potential.kT,
+        "kT": potential.kT if study.kT_known else None,
         "localisation_A": study.localisation_A,
         "relaxation": potential.relaxation,
         "identifiable": study.verdict.identifiable,
@@ -327,18 +329,17 @@ def _report(study: Any, settings: Any, out: Path, as_json: bool, truth: Any = No
     if as_json:
         echo_json(summary)
         return
-    click.echo(f"{potential.n_intervals} intervals, {potential.estimator}, kT {potential.kT:.4g} Å²/time")
-    for name, well in wells.items():
-        click.echo(
-            f"{name}: "
-            + (
-                "no well where the data speak"
-                if well is None
-                else f"minimum at {well[0]:.3f} Å, {well[1] / potential.kT:.2f} kT deep"
-            )
-        )
+    click.echo(
+        f"{potential.n_intervals} intervals, {potential.estimator}, "
+        + (f"kT {potential.kT:.4g} Å²/time" if study.kT_known else "kT not known")
+    )
     for line in study.sentences():
         click.echo(line)
+    for name, known, well in zip(wells, study.verdict.pair_identifiable, wells.values(), strict=True):
+        if known and well is not None:
+            click.echo(f"{name}: minimum at {well[0]:.3f} Å, {well[1] / potential.kT:.2f} kT deep")
+        elif known:
+            click.echo(f"{name}: no well where the data speak")
     for name, values in (truth or {}).items():
         click.echo(
             f"{name}: error of U {values['error']:.3f}, depth {values['depth']:.3f} of {values['true_depth']:.3f}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpcstem.potentials.equations import ForceEquations
-from hpcstem.potentials.fitted import FittedPotential, solve
+from hpcstem.potentials.fitted import LEAST_MOTION, FittedPotential, solve
 from hpcstem.potentials.indirect import indirect_inference
 from hpcstem.potentials.motion import Motion, MotionStatistics
 from hpcstem.potentials.parquet_trajectory import ParquetTrajectory
@@ -50,10 +50,18 @@ class Study:
     localisation_A: float
     mean_force: MeanForcePotential | None
 
+    @property
+    def kT_known(self) -> bool:
+        """Whether localisation noise leaves some of the motion."""
+        thermal_A2 = self.potential.kT * self.potential.interval
+        return thermal_A2 > 2 * LEAST_MOTION * (thermal_A2 + self.localisation_A**2)
+
     def sentences(self) -> list[str]:
         """Say plainly what was found and what must be kept in mind."""
         lines = self.verdict.sentences()
-        if self.potential.relaxation > _UNRESOLVED:
+        if not self.kT_known:
+            lines.append("localisation noise explains all of the motion: kT, and with it U/kT, is not known")
+        elif self.potential.relaxation > _UNRESOLVED:
             lines.append(
                 f"the interval is {self.potential.relaxation:.2f} relaxation times: the trapezoid is biased and the "
                 "fitted stiffness scales as one over the interval; use --estimator indirect, and compare U/kT only"
