@@ -196,8 +196,8 @@ def fitted(trajectory, interval, rule="trapezoid", lag=0, noise_A=0.0, basis=Non
 def summarised(section, draws, **values):
     """Root mean square of dU, and the median of the rest, over draws."""
     dU = np.sqrt(np.mean(np.square([draw["dU"] for draw in draws]), axis=0))
-    depth = np.median(np.array([draw["depth"] for draw in draws], float), axis=0)
-    r_min = np.sqrt(np.mean(np.square(np.array([draw["r_min_error_A"] for draw in draws], float)), axis=0))
+    depth = np.nanmedian(np.array([draw["depth"] for draw in draws], float), axis=0)
+    r_min = np.sqrt(np.nanmean(np.square(np.array([draw["r_min_error_A"] for draw in draws], float)), axis=0))
     within = np.mean(np.array([draw["dU"] for draw in draws]) <= [0.03, 0.03, 0.06], axis=0)
     kT = np.mean([draw["kT"] for draw in draws])
     say(section, draws=len(draws), dU_rms=list(dU), depth_median=list(depth), r_min_rms_A=list(r_min),
@@ -209,14 +209,19 @@ def bench_toy():
 
     from hpcstem.potentials.bases import GaussianBasis
 
-    long = toy_trajectory(6400, 1e-3, key=1)
-    parts = [long[k * 800 : (k + 1) * 800] for k in range(8)]
-    summarised("toy", [errors(fitted(p, 1e-3)) for p in parts], frames=800, interval=1e-3, rule="trapezoid")
-    summarised("toy", [errors(fitted(p, 1e-3, "euler")) for p in parts], frames=800, interval=1e-3, rule="euler")
+    long = [toy_trajectory(6400, 1e-3, key=key) for key in (1, 2)]
+
+    def draws(n_frames, *how, **settings):
+        parts = [whole[first : first + n_frames] for whole in long for first in range(0, 6400, 800)]
+        return [errors(fitted(part, 1e-3, *how, **settings)) for part in parts]
+
+    for n_frames in (25, 100, 400, 800):
+        summarised("toy", draws(n_frames, "euler"), frames=n_frames, interval=1e-3, rule="euler")
+    summarised("toy", draws(800), frames=800, interval=1e-3, rule="trapezoid")
     gaussians = GaussianBasis(1.05, 4.5, 32)
-    draws = [errors(fitted(p, 1e-3, basis=gaussians)) for p in parts]
-    summarised("toy", draws, frames=800, interval=1e-3, rule="trapezoid", basis="gaussians")
-    say("toy", frames=6400, interval=1e-3, rule="trapezoid", **errors(fitted(long, 1e-3)))
+    summarised("toy", draws(800, basis=gaussians), frames=800, interval=1e-3, rule="trapezoid", basis="gaussians")
+    whole = [errors(fitted(trajectory, 1e-3)) for trajectory in long]
+    summarised("toy", whole, frames=6400, interval=1e-3, rule="trapezoid")
     coarse = toy_trajectory(400, 0.01, key=1)
     for rule in ("euler", "trapezoid", "simpson"):
         say("toy", frames=400, interval=0.01, rule=rule, **errors(fitted(coarse, 0.01, rule)))
@@ -290,28 +295,34 @@ def bench_bands():
 
 
 def bench_ranks():
-    """Weak scaling, and how much of the loss is the machine: the same work in processes that do not talk."""
+    """Weak scaling in wall time, beside the same work in processes that do not talk; and in CPU time.
+
+    A rank that waits spins, so that its CPU time is that of the wait. The rank that is last does not wait: what it
+    spends beyond its own work is the cost of going over ranks.
+    """
     from hpcstem.execution import mpiexec_command
 
     job = str(Path(__file__).with_name("rank_work.py"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def together(command):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return max(float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("seconds"))
+    def started(n_ranks):
+        command = [*mpiexec_command(n_ranks), sys.executable, job, str(40 * n_ranks)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    def seconds(process):
+        lines = process.communicate()[0].splitlines()
+        return np.array([line.split()[1:] for line in lines if line.startswith("seconds")], float)
 
     for attempt in range(3):
-        alone = together([*mpiexec_command(1), sys.executable, job, "40"])
-        apart = [
-            subprocess.Popen(
-                [*mpiexec_command(1), sys.executable, job, "40"], env=environment, stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(2)
-        ]
-        silent = max(float(p.communicate()[0].split()[1]) for p in apart)
-        ranks = together([*mpiexec_command(2), sys.executable, job, "80"])
-        say("ranks", attempt=attempt, one_s=alone, two_apart_s=silent, two_ranks_s=ranks, raw_efficiency=alone / ranks,
-            contention=silent / alone, efficiency_net_of_contention=silent / ranks)  # fmt: skip
+        alone = seconds(started(1))[0]
+        apart = [seconds(p)[0] for p in [started(1), started(1)]]
+        together = seconds(started(2))
+        work_s, beyond_s = together[:, 1].max(), together[:, 2].min()
+        silent_s = max(one[0] for one in apart)
+        say("ranks", attempt=attempt, one_s=alone[0], two_apart_s=silent_s, two_ranks_s=together[:, 0].max(),
+            contention=silent_s / alone[0], wall_efficiency=silent_s / together[:, 0].max(),
+            work_alone_cpu_s=alone[1], work_cpu_s=work_s, beyond_cpu_s=beyond_s,
+            cpu_efficiency=work_s / (work_s + beyond_s))  # fmt: skip
 
 
 def bench_memory(equivalent_GB=20.0):

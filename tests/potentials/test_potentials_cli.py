@@ -80,7 +80,11 @@ def test_link_then_fit_says_that_a_still_sheet_is_not_identifiable(tmp_path):
     rdf = json.loads(invoke("rdf", linked, "--cutoff-A", "6", "--out", tmp_path / "rdf", "--json"))
     assert min(abs(rdf["deepest"]["C-C"]["r_A"] - shell_A) for shell_A in (1.42, 2.46)) < 0.1
     assert any("fixed sites" in reason for reason in rdf["warnings"])
-    assert "not an equilibrium potential" in invoke("pmf", linked, "--cutoff-A", "6", "--out", tmp_path / "pmf")
+    text = invoke("pmf", linked, "--cutoff-A", "6", "--material", "--out", tmp_path / "pmf")
+    assert "not an equilibrium potential" in text
+    with np.load(tmp_path / "rdf" / "rdf.npz") as window, np.load(tmp_path / "pmf" / "rdf.npz") as material:
+        # The sheet fills the window.
+        assert material["g"][0].mean() == pytest.approx(window["g"][0].mean(), rel=0.05)
 
 
 def test_a_gate_beyond_half_the_neighbour_distance_is_refused(tmp_path):
