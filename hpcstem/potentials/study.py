@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from hpcstem.potentials.bases import PairBasis
 from hpcstem.potentials.equations import ForceEquations
 from hpcstem.potentials.fitted import LEAST_MOTION, FittedPotential, solve
 from hpcstem.potentials.indirect import indirect_inference
 from hpcstem.potentials.motion import Motion, MotionStatistics
 from hpcstem.potentials.parquet_trajectory import ParquetTrajectory
 from hpcstem.potentials.pmf import MeanForcePotential, mean_force_of_distances
+from hpcstem.potentials.search import ranked
 from hpcstem.potentials.settings import FitSettings
 from hpcstem.potentials.streaming import Extent, MeasureExtent, Segment, Streamed, TrajectorySource, segments
 from hpcstem.potentials.verdict import Verdict, past_equations, verdict
@@ -94,7 +96,8 @@ def fit(run: Run, source: TrajectorySource, settings: FitSettings, checkpoint: P
         The trajectory or the settings cannot be used; the error says why.
     """
     extent: Extent = run(MeasureExtent(), [source])
-    work = _Work(run, segments(source, settings.blocks, extent.n_frames), settings, checkpoint)
+    parts = segments(source, settings.blocks, extent.n_frames)
+    work = _Work(run, parts, settings, _best_basis(run, parts, settings), checkpoint)
     motion: Motion = work.sums(MotionStatistics(settings.species), "motion").total
     if isinstance(source, ParquetTrajectory):
         source = replace(source, diffusion_A=motion.diffusion_A)
@@ -108,11 +111,21 @@ def fit(run: Run, source: TrajectorySource, settings: FitSettings, checkpoint: P
     return Study(potential, judged, motion, localisation_A, mean_force)
 
 
+def _best_basis(run: Run, parts: Sequence[Segment], settings: FitSettings) -> PairBasis:
+    """Basis of the largest evidence, where the settings name several."""
+    bases = settings.make_bases()
+    if len(bases) == 1:
+        return bases[0]
+    equations = ForceEquations(bases[0], settings.species, settings.interval_s, "euler", 0, settings.mobility)
+    return ranked(run, parts, equations, bases, settings.piece)[0].basis
+
+
 @dataclass(frozen=True)
 class _Work:
     run: Run
     parts: Sequence[Segment]
     settings: FitSettings
+    basis: PairBasis
     checkpoint: Path | None
 
     def sums(self, analysis: Any, name: str) -> Any:
@@ -146,9 +159,7 @@ class _Work:
 
     def _equations(self, rule: str, lag: int) -> ForceEquations:
         settings = self.settings
-        return ForceEquations(
-            settings.make_basis(), settings.species, settings.interval_s, rule, lag, settings.mobility
-        )
+        return ForceEquations(self.basis, settings.species, settings.interval_s, rule, lag, settings.mobility)
 
     def _solved(self, rule: str, lag: int, localisation_A: float) -> FittedPotential:
         equations = self._equations(rule, lag)

@@ -78,7 +78,7 @@ def memory(equivalent_GB):
 
     atoms_per_frame = 29 * 17 * 4
     n_frames = int(equivalent_GB * 1e9 / BYTES_PER_ATOM / atoms_per_frame)
-    analysis = Streamed(ForceEquations(SplineBasis(1.0, 8.0, 32), SYMBOLS, 1.0, "euler"), 64)
+    analysis = Streamed(ForceEquations(SplineBasis(1.0, 4.0, 16), SYMBOLS, 1.0, "euler"), 64)
     peaks = []
     start = time.process_time()
     with SerialExecutor() as executor:
