@@ -175,6 +175,7 @@ class _Pass:
         self.rows = DesignRows(equations.basis, n_species, self.atoms.n_slots, int(equations.tether))
         self.scratch = self.rows.rows(self.rows.empty())
         self.mobility = np.array(equations.mobility or (1.0,) * n_species)
+        self.mobility_by_row = self.atoms.per_row(self.mobility)
         self.mean_place_A = self.atoms.mean_place_A() if equations.tether else None
         width = self.rows.width
         self.blocks = [(np.zeros((width, width)), np.zeros((width, width)), np.zeros(width)) for _ in self.mobility]
@@ -225,15 +226,15 @@ class _Pass:
         for block, sums in zip(atoms.blocks, self.blocks, strict=True):
             parts = [(q, force[block]) for q, force in forces]
             _add_products(instruments[block], parts, velocity[block], weight[block], self.scratch[block], *sums)
-        mobility = atoms.per_row(self.mobility)
         one_A = step_A if after == 1 else np.where(seen[:, None], atoms.step_A(start, start + 1), 0.0)
+        share = weight / self.mobility_by_row
         self.total = replace(
             total,
-            power=total.power + float((weight * (velocity**2).sum(axis=1) / mobility).sum()),
-            step_power=total.step_power + float((weight * (one_A**2).sum(axis=1) / mobility).sum()),
+            power=total.power + float(np.einsum("i,ij,ij->", share, velocity, velocity)),
+            step_power=total.step_power + float(np.einsum("i,ij,ij->", share, one_A, one_A)),
             weight=total.weight + 2.0,
-            squared_weight=total.squared_weight + 2 * float((weight**2).sum()),
-            noise_weight=total.noise_weight + 2 * float((weight / mobility).sum()),
+            squared_weight=total.squared_weight + 2 * float(weight @ weight),
+            noise_weight=total.noise_weight + 2 * float(share.sum()),
             n_intervals=total.n_intervals + 1,
         )
 

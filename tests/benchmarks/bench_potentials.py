@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -328,9 +329,9 @@ def bench_ranks():
 def bench_memory(equivalent_GB=20.0):
     """A trajectory as large as this many GB of decoded tables, made on the fly, in one process."""
     job = str(Path(__file__).with_name("rank_work.py"))
-    done = subprocess.run(
-        [sys.executable, job, "memory", str(equivalent_GB)], capture_output=True, text=True, check=True
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, job, "memory", str(equivalent_GB), folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     print(done.stdout, end="", flush=True)
 
 
