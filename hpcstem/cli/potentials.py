@@ -21,6 +21,13 @@ _window = click.option(
 )
 
 
+_material = click.option(
+    "--material",
+    is_flag=True,
+    help="Correct for each frame's own holes and edges, where the sheet does not fill the window.",
+)
+
+
 @click.group()
 def command() -> None:
     """Potentials from observed motion; also under `mpiexec -n N`."""
@@ -93,6 +100,7 @@ def link(atoms: Path, gate_A: float, max_gap: int, out: Path, as_json: bool) -> 
 @click.option("--cutoff-A", "cutoff_A", default=8.0, show_default=True)
 @click.option("--bin-A", "bin_A", default=0.02, show_default=True)
 @_out
+@_material
 @json_option
 def rdf(
     atoms: Path,
@@ -100,11 +108,12 @@ def rdf(
     window_A: tuple[float, ...] | None,
     cutoff_A: float,
     bin_A: float,
+    material: bool,
     out: Path,
     as_json: bool,
 ) -> None:
     """Radial distribution functions and potentials of mean force of ATOMS (Parquet)."""
-    _rdf_and_pmf(atoms, species, window_A, cutoff_A, bin_A, out, as_json)
+    _rdf_and_pmf(atoms, species, window_A, cutoff_A, bin_A, material, out, as_json)
 
 
 @command.command()
@@ -114,6 +123,7 @@ def rdf(
 @click.option("--cutoff-A", "cutoff_A", default=8.0, show_default=True)
 @click.option("--bin-A", "bin_A", default=0.05, show_default=True)
 @_out
+@_material
 @json_option
 def pmf(
     atoms: Path,
@@ -121,11 +131,12 @@ def pmf(
     window_A: tuple[float, ...] | None,
     cutoff_A: float,
     bin_A: float,
+    material: bool,
     out: Path,
     as_json: bool,
 ) -> None:
     """Potentials of mean force of ATOMS (Parquet), with the reasons not to believe them."""
-    _rdf_and_pmf(atoms, species, window_A, cutoff_A, bin_A, out, as_json)
+    _rdf_and_pmf(atoms, species, window_A, cutoff_A, bin_A, material, out, as_json)
 
 
 def _rdf_and_pmf(
@@ -134,6 +145,7 @@ def _rdf_and_pmf(
     window_A: tuple[float, ...] | None,
     cutoff_A: float,
     bin_A: float,
+    material: bool,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -141,6 +153,8 @@ def _rdf_and_pmf(
 
     from hpcstem.atoms import AtomTable
     from hpcstem.files import whole_file, write_json
+    from hpcstem.potentials.figures import draw_distributions
+    from hpcstem.potentials.material import MaterialDistribution
     from hpcstem.potentials.pmf import equilibrium_warnings, mean_force_potential
     from hpcstem.potentials.rdf import RadialDistribution
     from hpcstem.potentials.table_blocks import BlockCounts, frame_blocks
@@ -148,7 +162,8 @@ def _rdf_and_pmf(
     with _ranks() as (executor, is_root):
         table = AtomTable.read(atoms)
         window = window_A or (*table.positions_A.min(axis=0), *table.positions_A.max(axis=0))
-        analysis = RadialDistribution(tuple(map(float, window)), _symbols(species), cutoff_A, bin_A)  # type: ignore[arg-type]
+        in_window = RadialDistribution(tuple(map(float, window)), _symbols(species), cutoff_A, bin_A)  # type: ignore[arg-type]
+        analysis: Any = MaterialDistribution(in_window) if material else in_window
         blocks = executor.run(BlockCounts(analysis), frame_blocks(table))
         found, mean_force = mean_force_potential(analysis, blocks)
         reasons = equilibrium_warnings(blocks, _undone(table))
@@ -158,6 +173,7 @@ def _rdf_and_pmf(
         arrays |= {"w_kT": mean_force.w_kT, "w_error_kT": mean_force.error_kT, "w_kde_kT": mean_force.w_kde_kT}
         with whole_file(out / "rdf.npz") as temporary, open(temporary, "wb") as handle:
             np.savez(handle, **arrays)
+        draw_distributions(found, mean_force, out / "rdf.png")
         wells = {}
         for pair, g, w in zip(found.species_pairs, found.g, mean_force.w_kT, strict=True):
             if np.isfinite(w).any():
@@ -181,12 +197,18 @@ def _undone(table: Any) -> float:
     import numpy as np
 
     from hpcstem.atoms import NO_TRACK
+    from hpcstem.potentials.parquet_trajectory import without_drift
 
     linked = table[table.track != NO_TRACK]
+    if len(linked) == 0:
+        return 0.0
+    linked = linked[np.lexsort((linked.track, linked.frame))]
+    start = np.append(np.unique(linked.frame, return_index=True)[1], len(linked))
+    still_A = without_drift(linked.positions_A, linked.track, start)
     order = np.lexsort((linked.frame, linked.track))
-    track, frame, x_A = linked.track[order], linked.frame[order], linked.positions_A[order]
+    track, frame = linked.track[order], linked.frame[order]
     follows = (np.diff(track) == 0) & (np.diff(frame) == 1)
-    step_A = np.where(follows[:, None], np.diff(x_A, axis=0), np.nan)
+    step_A = np.where(follows[:, None], np.diff(still_A[order], axis=0), np.nan)
     if len(step_A) < 2 or not np.isfinite(step_A).any():
         return 0.0
     return float(-2 * np.nanmean(step_A[1:] * step_A[:-1]) / np.nanmean(step_A**2))
@@ -298,13 +320,13 @@ def _report(study: Any, settings: Any, out: Path, as_json: bool, truth: Any = No
     write_lammps_table(potential, out / "lammps.table")
     for k, pair in enumerate(potential.pairs):
         write_gromacs_table(potential, k, out / f"table_{'_'.join(pair)}.xvg")
-    draw_potentials(potential, out / "potential.png", study.mean_force)
+    draw_potentials(potential, out / "potential.png", study.verdict.pair_identifiable, study.mean_force)
     wells = {"-".join(pair): potential.well(k) for k, pair in enumerate(potential.pairs)}
     first = next(iter(wells.values()))
     summary = {
         "estimator": potential.estimator,
         "frames": potential.n_intervals,
-        "kT": potential.kT,
+        "kT": potential.kT if study.kT_known else None,
         "localisation_A": study.localisation_A,
         "relaxation": potential.relaxation,
         "identifiable": study.verdict.identifiable,
@@ -327,18 +349,17 @@ def _report(study: Any, settings: Any, out: Path, as_json: bool, truth: Any = No
     if as_json:
         echo_json(summary)
         return
-    click.echo(f"{potential.n_intervals} intervals, {potential.estimator}, kT {potential.kT:.4g} Å²/time")
-    for name, well in wells.items():
-        click.echo(
-            f"{name}: "
-            + (
-                "no well where the data speak"
-                if well is None
-                else f"minimum at {well[0]:.3f} Å, {well[1] / potential.kT:.2f} kT deep"
-            )
-        )
+    click.echo(
+        f"{potential.n_intervals} intervals, {potential.estimator}, "
+        + (f"kT {potential.kT:.4g} Å²/time" if study.kT_known else "kT not known")
+    )
     for line in study.sentences():
         click.echo(line)
+    for name, known, well in zip(wells, study.verdict.pair_identifiable, wells.values(), strict=True):
+        if known and well is not None:
+            click.echo(f"{name}: minimum at {well[0]:.3f} Å, {well[1] / potential.kT:.2f} kT deep")
+        elif known:
+            click.echo(f"{name}: no well where the data speak")
     for name, values in (truth or {}).items():
         click.echo(
             f"{name}: error of U {values['error']:.3f}, depth {values['depth']:.3f} of {values['true_depth']:.3f}"

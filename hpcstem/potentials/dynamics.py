@@ -139,12 +139,13 @@ def _add_forces(
     force: np.ndarray,
 ) -> None:
     per_A = (slope_over_r.shape[2] - 1) / cutoff
+    # Of an infinitely wide box, for open boundaries.
+    per_side_x, per_side_y = (1 / sides[0], 1 / sides[1]) if sides[0] > 0 else (0.0, 0.0)
     for p in range(len(first)):
         i, j = first[p], second[p]
         dx, dy = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1]
-        if sides[0] > 0:
-            dx -= sides[0] * np.rint(dx / sides[0])
-            dy -= sides[1] * np.rint(dy / sides[1])
+        dx -= sides[0] * np.rint(dx * per_side_x)
+        dy -= sides[1] * np.rint(dy * per_side_y)
         place = np.sqrt(dx * dx + dy * dy) * per_A
         low = int(place)
         if low < slope_over_r.shape[2] - 1:

@@ -173,7 +173,9 @@ class _Pass:
         self.equations, self.batch, self.atoms = equations, batch, Alignment(batch)
         n_species = len(equations.symbols)
         self.rows = DesignRows(equations.basis, n_species, self.atoms.n_slots, int(equations.tether))
+        self.scratch = self.rows.rows(self.rows.empty())
         self.mobility = np.array(equations.mobility or (1.0,) * n_species)
+        self.mobility_by_row = self.atoms.per_row(self.mobility)
         self.mean_place_A = self.atoms.mean_place_A() if equations.tether else None
         width = self.rows.width
         self.blocks = [(np.zeros((width, width)), np.zeros((width, width)), np.zeros(width)) for _ in self.mobility]
@@ -223,16 +225,16 @@ class _Pass:
         forces = [(q, self.rows.rows(ring[(start + k) % len(ring)])) for k, q in enumerate(equations.quadrature) if q]
         for block, sums in zip(atoms.blocks, self.blocks, strict=True):
             parts = [(q, force[block]) for q, force in forces]
-            _add_products(instruments[block], parts, velocity[block], weight[block], *sums)
-        mobility = atoms.per_row(self.mobility)
+            _add_products(instruments[block], parts, velocity[block], weight[block], self.scratch[block], *sums)
         one_A = step_A if after == 1 else np.where(seen[:, None], atoms.step_A(start, start + 1), 0.0)
+        share = weight / self.mobility_by_row
         self.total = replace(
             total,
-            power=total.power + float((weight * (velocity**2).sum(axis=1) / mobility).sum()),
-            step_power=total.step_power + float((weight * (one_A**2).sum(axis=1) / mobility).sum()),
+            power=total.power + float(np.einsum("i,ij,ij->", share, velocity, velocity)),
+            step_power=total.step_power + float(np.einsum("i,ij,ij->", share, one_A, one_A)),
             weight=total.weight + 2.0,
-            squared_weight=total.squared_weight + 2 * float((weight**2).sum()),
-            noise_weight=total.noise_weight + 2 * float((weight / mobility).sum()),
+            squared_weight=total.squared_weight + 2 * float(weight @ weight),
+            noise_weight=total.noise_weight + 2 * float(share.sum()),
             n_intervals=total.n_intervals + 1,
         )
 
@@ -260,11 +262,15 @@ def _add_products(
     forces: list[tuple[float, np.ndarray]],
     velocity: np.ndarray,
     weight: np.ndarray,
+    scratch: np.ndarray,
     gram: np.ndarray,
     design: np.ndarray,
     moment: np.ndarray,
 ) -> None:
-    """Add ZᵀΘZ, ZᵀΘΣqA and ZᵀΘv of one species and interval; all arrays by atom, axis and column."""
+    """Add ZᵀΘZ, ZᵀΘΣqA and ZᵀΘv of one species and interval; all arrays by atom, axis and column.
+
+    `scratch` has the shape of `instruments` and is overwritten: new memory would cost as much as the products.
+    """
     if len(weight) == 0:
         return
     width = instruments.shape[2]
@@ -274,8 +280,11 @@ def _add_products(
         # numpy hands zᵀz to the symmetric product of the linear algebra library, at half the cost.
         square = scale * (z.T @ z)
     else:
-        root = (instruments * np.sqrt(weight)[:, None, None]).reshape(-1, width)
-        scale, weighted, square = 1.0, (instruments * weight[:, None, None]).reshape(-1, width), root.T @ root
+        root = np.sqrt(weight)[:, None, None]
+        np.multiply(instruments, root, out=scratch)
+        scale, weighted = 1.0, scratch.reshape(-1, width)
+        square = weighted.T @ weighted
+        scratch *= root
     gram += square
     for q, force in forces:
         f = force.reshape(-1, width)

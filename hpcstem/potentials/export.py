@@ -122,7 +122,8 @@ class PairCalculator(Calculator):
 def write_potential(potential: FittedPotential, path: Path) -> None:
     """Write the arrays to `path` (.npz) and the rest to the same name with .json."""
     basis = potential.basis
-    arrays = {name: getattr(potential, name) for name in ("coefficients", "covariance", "penalty", "distances")}
+    names = ("coefficients", "covariance", "penalty", "distances", "residual", "residual_error")
+    arrays = {name: getattr(potential, name) for name in names}
     if potential.jackknife_covariance is not None:
         arrays["jackknife_covariance"] = potential.jackknife_covariance
     with whole_file(path) as temporary, open(temporary, "wb") as handle:

@@ -1,20 +1,28 @@
-"""Figure of fitted potentials: each with its bands where the data speak, the mean-force potential beside it."""
+"""Figures: fitted potentials with bands, mean force and residuals; radial distributions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hpcstem.files import whole_file
 from hpcstem.potentials.fitted import FittedPotential
 from hpcstem.potentials.pmf import MeanForcePotential
+from hpcstem.potentials.rdf import RDF
 
 _N_POINTS = 600
 
 
-def draw_potentials(potential: FittedPotential, path: Path, mean_force: MeanForcePotential | None = None) -> None:
-    """Write a PNG with one panel per species pair.
+def draw_potentials(
+    potential: FittedPotential,
+    path: Path,
+    identifiable: Sequence[bool],
+    mean_force: MeanForcePotential | None = None,
+) -> None:
+    """Write a PNG with one column per species pair: the potential above, what the fit leaves of the motion below.
 
     Parameters
     ----------
@@ -22,36 +30,89 @@ def draw_potentials(potential: FittedPotential, path: Path, mean_force: MeanForc
         The fit; drawn only at distances that were sampled, in units of kT.
     path
         The file.
+    identifiable
+        Whether each pair's force is identified; the title of its panel says where it is not.
     mean_force
         Potential of mean force, drawn beside the fit.
     """
+    figure, panels = _panels(len(potential.pairs), (3, 1))
+    r_A = np.linspace(0.0, potential.basis.cutoff_A, _N_POINTS + 1)[1:]
+    slopes = np.abs(potential.basis.slopes(r_A))
+    centres_A = r_A @ slopes / slopes.sum(axis=0)
+    for k, pair in enumerate(potential.pairs):
+        _draw_energy(panels[0][k], potential, k, r_A)
+        if mean_force is not None:
+            panels[0][k].plot(mean_force.r_A, mean_force.w_kT[k], color="C1", linewidth=0.9, label="mean force")
+        panels[0][k].set(ylabel="U / kT", title="-".join(pair) + ("" if identifiable[k] else ": not identifiable"))
+        seen = potential.sampled(k, centres_A)
+        panels[1][k].axhline(0, color="0.8", linewidth=0.8)
+        z = potential.residual[k] / potential.residual_error[k]
+        panels[1][k].plot(centres_A[seen], z[seen], ".", color="C0", markersize=4)
+        panels[1][k].set(xlabel="r (Å)", ylabel="residual / s.e.", xlim=panels[0][k].get_xlim(), ylim=(-4, 4))
+    panels[0][-1].legend(fontsize=8, frameon=False)
+    _save(figure, path)
+
+
+def draw_distributions(found: RDF, mean_force: MeanForcePotential, path: Path) -> None:
+    """Write a PNG with one column per species pair: g(r) above, the potential of mean force below.
+
+    Parameters
+    ----------
+    found
+        Radial distributions, as histogram and smoothed.
+    mean_force
+        Of the same pairs, with the errors of blocks as a band of 95 %.
+    path
+        The file.
+    """
+    figure, panels = _panels(len(found.species_pairs), (1, 1))
+    for k, pair in enumerate(found.species_pairs):
+        upper, lower = panels[0][k], panels[1][k]
+        upper.axhline(1, color="0.8", linewidth=0.8)
+        upper.plot(found.r_A, found.g[k], color="C0", linewidth=0.8, label="histogram")
+        upper.plot(found.r_A, found.g_kde[k], color="C1", label=f"kernel of {found.bandwidth_A:g} Å")
+        upper.set(ylabel="g", title="-".join(pair))
+        lower.axhline(0, color="0.8", linewidth=0.8)
+        w, band = mean_force.w_kT[k], 1.96 * mean_force.error_kT[k]
+        lower.fill_between(mean_force.r_A, w - band, w + band, color="C0", alpha=0.25, linewidth=0, label="95 %")
+        lower.plot(mean_force.r_A, w, color="C0", linewidth=0.8, label="histogram")
+        lower.plot(mean_force.r_A, mean_force.w_kde_kT[k], color="C1", label="kernel")
+        lower.set(xlabel="r (Å)", ylabel="w / kT", xlim=upper.get_xlim())
+    panels[0][-1].legend(fontsize=8, frameon=False)
+    panels[1][-1].legend(fontsize=8, frameon=False)
+    _save(figure, path)
+
+
+def _draw_energy(panel: Any, potential: FittedPotential, pair: int, r_A: np.ndarray) -> None:
+    """Potential of one pair with its bands."""
+    seen = potential.sampled(pair, r_A)
+    energy = np.where(seen, potential.energy(pair, r_A), np.nan) / potential.kT
+    panel.axhline(0, color="0.8", linewidth=0.8)
+    for jackknife, colour, label in ((False, "C0", "95 %, posterior"), (True, "C2", "95 %, jackknife")):
+        if jackknife and potential.jackknife_covariance is None:
+            continue
+        band = 1.96 * potential.deviation(pair, r_A, jackknife) / potential.kT
+        panel.fill_between(r_A, energy - band, energy + band, color=colour, alpha=0.25, linewidth=0, label=label)
+    panel.plot(r_A, energy, color="C0", label="fit")
+    low = np.nanmin(energy) if seen.any() else -1.0
+    panel.set_ylim(min(1.5 * low, -0.5), max(-2 * low, 2.0))
+
+
+def _panels(n_columns: int, heights: tuple[int, int]) -> tuple[Any, Any]:
+    """Two rows of panels."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(
-        1, len(potential.pairs), figsize=(4.2 * len(potential.pairs), 3.4), layout="constrained", squeeze=False
+    return plt.subplots(
+        2, n_columns, figsize=(4.2 * n_columns, 4.8), layout="constrained", squeeze=False, height_ratios=heights
     )
-    r_A = np.linspace(0.0, potential.basis.cutoff_A, _N_POINTS + 1)[1:]
-    for k, (pair, panel) in enumerate(zip(potential.pairs, panels[0], strict=True)):
-        seen = potential.sampled(k, r_A)
-        energy = np.where(seen, potential.energy(k, r_A), np.nan) / potential.kT
-        panel.axhline(0, color="0.8", linewidth=0.8)
-        for jackknife, colour, label in ((False, "C0", "95 %, posterior"), (True, "C2", "95 %, jackknife")):
-            if jackknife and potential.jackknife_covariance is None:
-                continue
-            band = 1.96 * potential.deviation(k, r_A, jackknife) / potential.kT
-            panel.fill_between(r_A, energy - band, energy + band, color=colour, alpha=0.25, linewidth=0, label=label)
-        panel.plot(r_A, energy, color="C0", label="fit")
-        if mean_force is not None and pair in mean_force.species_pairs:
-            row = mean_force.species_pairs.index(pair)
-            panel.plot(mean_force.r_A, mean_force.w_kT[row], color="C1", linewidth=0.9, label="mean force")
-        low = np.nanmin(energy) if seen.any() else -1.0
-        panel.set(
-            xlabel="r (Å)", ylabel="U / kT", title="-".join(pair), ylim=(min(1.3 * low, -0.5), max(-2 * low, 2.0))
-        )
-    panels[0][-1].legend(fontsize=8, frameon=False)
+
+
+def _save(figure: Any, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
     plt.close(figure)

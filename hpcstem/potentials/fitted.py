@@ -15,6 +15,8 @@ from hpcstem.potentials.pairs import species_pairs
 from hpcstem.potentials.prior import Likelihood, posterior, posterior_at, whitening
 from hpcstem.potentials.streaming import Blocks
 
+LEAST_MOTION = 0.01
+"""Share of the displacement that counts as motion whatever the localisation noise."""
 _FEWEST_PAIRS = 20
 """Pairs about a distance from which it counts as sampled."""
 _FEWEST_BLOCKS = 8
@@ -63,6 +65,10 @@ class FittedPotential:
         far beyond it the fitted stiffness is set by the interval.
     localisation_A
         Standard deviation of the localisation noise per axis that was allowed for [Å].
+    residual, residual_error
+        Coefficient of each function in what the fit leaves of the motion, and its standard error over blocks, NaN where
+        no blocks were kept; with shape (n_pairs, n_columns), float64. Large where the prior or the basis holds back
+        what the data ask for.
     """
 
     basis: PairBasis
@@ -81,6 +87,8 @@ class FittedPotential:
     degrees: float
     relaxation: float
     localisation_A: float
+    residual: np.ndarray
+    residual_error: np.ndarray
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -160,6 +168,7 @@ def solve(
     best = posterior(likelihood, basis, n_pairs)
     jackknife = _jackknife(blocks, best.penalty)
     kT, relaxation = temperature(total, best.coefficients, equations.interval, localisation_A)
+    residual, residual_error = residuals(blocks, best.coefficients, total.moment - total.design @ best.coefficients)
     coefficients, covariance = best.coefficients.reshape(n_pairs, -1), best.covariance
     if equations.lag and localisation_A > 0:
         mean = mean_over_noise(basis, np.sqrt(2.0) * localisation_A)
@@ -183,7 +192,30 @@ def solve(
         degrees=best.degrees,
         relaxation=relaxation,
         localisation_A=localisation_A,
+        residual=residual.reshape(n_pairs, -1),
+        residual_error=residual_error.reshape(n_pairs, -1),
     )
+
+
+def residuals(
+    blocks: Blocks[EquationSums, EquationSums], coefficients: np.ndarray, left: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficient of each function alone in the moments that a fit leaves, and its standard error over blocks.
+
+    Parameters
+    ----------
+    blocks
+        Sums of each block and of all.
+    coefficients
+        Of the fit, with shape (n_unknowns,), float64.
+    left
+        Moments that it does not explain, with shape (n_unknowns,), float64.
+    """
+    power = np.diag(blocks.total.gram)
+    power = np.where(power > 0, power, np.nan)
+    each = np.stack([part.moment - part.design @ coefficients for part in blocks.parts if part.n_intervals])
+    spread = each.std(axis=0, ddof=1) * np.sqrt(len(each)) if len(each) > 1 else np.full(len(power), np.nan)
+    return left / power, spread / power
 
 
 def temperature(
@@ -193,11 +225,12 @@ def temperature(
 
     .. math:: kT = ⟨Δx^2⟩ / 2Δ + Δ ⟨F^2⟩ / 2 - σ^2 / Δ
 
-    for unit mobility: forces make the displacement over an interval smaller than that of a free atom.
+    for unit mobility: forces make the displacement over an interval smaller than that of a free atom. Where the noise
+    explains all of the displacement, a hundredth of it is left.
     """
     force_power = float(coefficients @ sums.gram @ coefficients) / sums.weight
     free = sums.step_power / sums.weight / (2 * interval) + interval * force_power / 2
-    kT = max(free - localisation_A**2 * sums.noise_weight / sums.weight / interval, np.finfo(float).tiny)
+    kT = max(free - localisation_A**2 * sums.noise_weight / sums.weight / interval, LEAST_MOTION * free)
     return kT, interval * force_power / kT
 
 

@@ -257,7 +257,8 @@ class _Problem:
 
     def result(self, x: np.ndarray, better: Posterior) -> FittedPotential:
         """Potential at the solution."""
-        kT = float(np.exp(x[-1]))
+        kT, power = float(np.exp(x[-1])), np.diag(self.total.gram)
+        left = (self.total.moment - self._simulated.moment) / np.where(power > 0, power, np.nan)
         return replace(
             self.start,
             coefficients=x[:-1].reshape(self.start.coefficients.shape),
@@ -269,6 +270,7 @@ class _Problem:
             exponent=better.exponent,
             degrees=better.degrees,
             relaxation=self.start.relaxation * self.start.kT / kT,
+            residual=left.reshape(self.start.residual.shape),
         )
 
 

@@ -48,6 +48,14 @@ class MaterialCounts:
     area_A2: float
     n_frames: int
 
+    def __sub__(self, other: MaterialCounts) -> MaterialCounts:
+        return MaterialCounts(
+            self.histogram - other.histogram,
+            self.expected - other.expected,
+            self.area_A2 - other.area_A2,
+            self.n_frames - other.n_frames,
+        )
+
 
 @dataclass(frozen=True)
 class MaterialDistribution:

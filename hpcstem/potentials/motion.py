@@ -63,11 +63,12 @@ class Motion:
 
     @property
     def diffusion_A(self) -> float:
-        """Root mean square step per axis, less the localisation noise but at least a tenth [Å], over all species."""
-        seen = self.counts > 0
+        """Root mean square step per axis, less the noise but at least a tenth [Å]; 1 Å where none is seen."""
+        if not self.counts.any():
+            return 1.0
+        # A species that is never seen in three frames in a row says nothing of the noise.
         total_A2, noise_A2 = (
-            np.average(moment[seen], weights=self.counts[seen]) if seen.any() else 1.0
-            for moment in (self.mean_square_A2, self.noise_A2)
+            np.average(np.nan_to_num(moment), weights=self.counts) for moment in (self.mean_square_A2, self.noise_A2)
         )
         return float(np.sqrt(max(total_A2 - 2 * noise_A2, 0.01 * total_A2)))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hpcstem.atoms import AtomTable
+from hpcstem.atoms import NO_TRACK, AtomTable
 from hpcstem.errors import AtomTableError, StructureError
 from hpcstem.potentials.trajectory import Trajectory
 from hpcstem.potentials.weights import atom_weights
@@ -21,7 +21,7 @@ _PIXEL_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class ParquetTrajectory:
-    """Linked atoms of one movie in Parquet files.
+    """Linked atoms of one movie in Parquet files, without the drift that all atoms share.
 
     Parameters
     ----------
@@ -84,10 +84,11 @@ class ParquetTrajectory:
         _check_table(table, self.symbols, self.path)
         table = table[np.lexsort((table.track, table.frame))]
         species = np.searchsorted(np.sort(self.symbols), table.species)
+        start = np.searchsorted(table.frame, np.append(wanted, wanted[-1] + 1))
         return Trajectory(
             frame=wanted,
-            start=np.searchsorted(table.frame, np.append(wanted, wanted[-1] + 1)),
-            positions_A=table.positions_A,
+            start=start,
+            positions_A=without_drift(table.positions_A, table.track, start),
             species=np.argsort(self.symbols)[species],
             track=table.track,
             weight=atom_weights(table, self._window, self.cutoff_A, self.diffusion_A),
@@ -114,6 +115,35 @@ class ParquetTrajectory:
                 raise AtomTableError(
                     f"cannot read atoms from {file}", error, "a Parquet file written by hpcstem"
                 ) from error
+
+
+def without_drift(positions_A: np.ndarray, track: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Take off the mean step of all linked atoms, added up from the first frame on.
+
+    Parameters
+    ----------
+    positions_A
+        (x, y) [Å], with shape (n_rows, 2), float64.
+    track
+        Identity of each atom, rising within a frame, with shape (n_rows,), int64.
+    start
+        First row of each frame, and the number of rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        With the shape of `positions_A`.
+    """
+    still_A = positions_A.copy()
+    drift_A = np.zeros(2)
+    for first, middle, last in zip(start, start[1:], start[2:], strict=False):
+        _, old, new = np.intersect1d(track[first:middle], track[middle:last], return_indices=True)
+        linked = track[first:middle][old] != NO_TRACK
+        if linked.any():
+            step_A = positions_A[middle:last][new[linked]] - positions_A[first:middle][old[linked]]
+            drift_A = drift_A + step_A.mean(axis=0)
+        still_A[middle:last] -= drift_A
+    return still_A
 
 
 def _opened(file: Path) -> pq.ParquetFile:

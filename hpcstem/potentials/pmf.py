@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
+from hpcstem.atoms import AtomTable
 from hpcstem.errors import StructureError
 from hpcstem.potentials.rdf import RDF, RadialDistribution, RDFCounts
 
@@ -23,6 +25,36 @@ _CHANGED = 3.0
 _FROZEN = 0.9
 _BINS_JOINED = 4
 _NO_EDGES_A = 1e9
+
+
+class AnyCounts(Protocol):
+    """Counts of the pairs of some frames, from which those of other frames can be taken off."""
+
+    @property
+    def histogram(self) -> np.ndarray:
+        """Pairs by species pair and distance, int64."""
+        ...
+
+    def __sub__(self, other: Self) -> Self: ...
+
+
+Counts = TypeVar("Counts", bound=AnyCounts)
+
+
+class Distribution(Protocol[Counts]):
+    """Analysis whose answer is a radial distribution."""
+
+    def process(self, batch: AtomTable) -> Counts:
+        """Count one batch."""
+        ...
+
+    def merge(self, left: Counts, right: Counts) -> Counts:
+        """Add."""
+        ...
+
+    def finish(self, partial: Counts) -> RDF:
+        """Divide."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,8 +83,15 @@ class MeanForcePotential:
     w_kde_kT: np.ndarray
 
 
-def mean_force_potential(analysis: RadialDistribution, blocks: Sequence[RDFCounts]) -> tuple[RDF, MeanForcePotential]:
+def mean_force_potential(analysis: Distribution[Counts], blocks: Sequence[Counts]) -> tuple[RDF, MeanForcePotential]:
     """Radial distribution and potential of mean force from the counts of two or more blocks of frames.
+
+    Parameters
+    ----------
+    analysis
+        `RadialDistribution` or `MaterialDistribution`.
+    blocks
+        Its counts of each block.
 
     Raises
     ------
@@ -67,12 +106,7 @@ def mean_force_potential(analysis: RadialDistribution, blocks: Sequence[RDFCount
     rdf = analysis.finish(total)
     without = []
     for block in blocks:
-        rest = RDFCounts(
-            total.histogram - block.histogram,
-            total.possible_pairs - block.possible_pairs,
-            total.n_frames - block.n_frames,
-        )
-        without.append(_minus_log(analysis.finish(rest).g))
+        without.append(_minus_log(analysis.finish(total - block).g))
     enough = rdf.counts >= _FEWEST_PAIRS
     n = len(blocks)
     with np.errstate(invalid="ignore"):
@@ -117,7 +151,7 @@ def mean_force_of_distances(
     return mean_force_potential(analysis, counts)[1]
 
 
-def equilibrium_warnings(blocks: Sequence[RDFCounts], past_correlation: float) -> list[str]:
+def equilibrium_warnings(blocks: Sequence[AnyCounts], past_correlation: float) -> list[str]:
     """Reasons not to read the potential of mean force as a potential.
 
     Parameters

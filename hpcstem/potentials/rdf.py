@@ -45,6 +45,13 @@ class RDFCounts:
     possible_pairs: np.ndarray
     n_frames: int
 
+    def __sub__(self, other: RDFCounts) -> RDFCounts:
+        return RDFCounts(
+            self.histogram - other.histogram,
+            self.possible_pairs - other.possible_pairs,
+            self.n_frames - other.n_frames,
+        )
+
 
 @dataclass(frozen=True)
 class RDF:

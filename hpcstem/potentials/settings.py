@@ -23,6 +23,8 @@ class FitSettings(Section):
         Mobility of each species relative to the first's; None for one.
     estimator
         'auto' is the trapezoid, at lag 1 where the localisation noise asks for it.
+    search_functions, search_width_A, search_repulsion_radius_A
+        Other values of the three settings of the basis to try, each with each; the evidence for Euler's rule chooses.
     window_A
         (x0, y0, x1, y1) of the field of view [Å]; None for the range of the atoms. Atoms nearer to its edges than
         the cut-off are neighbours only.
@@ -50,6 +52,9 @@ class FitSettings(Section):
     cutoff_A: float = Field(8.0, gt=0)
     width_A: float | None = Field(None, gt=0)
     repulsion_radius_A: float | None = Field(None, gt=0)
+    search_functions: tuple[int, ...] = ()
+    search_width_A: tuple[float, ...] = ()
+    search_repulsion_radius_A: tuple[float, ...] = ()
     window_A: tuple[float, float, float, float] | None = None
     localisation_A: float | None = Field(None, ge=0)
     blocks: int = Field(32, ge=2)
@@ -59,11 +64,19 @@ class FitSettings(Section):
     steps_per_interval: int = Field(100, ge=1)
     seed: int = Field(0, ge=0)
 
-    def make_basis(self) -> PairBasis:
-        """Functions of the distance."""
-        if self.basis == "gaussians":
-            return GaussianBasis(self.low_A, self.cutoff_A, self.functions, self.width_A, self.repulsion_radius_A)
-        return SplineBasis(self.low_A, self.cutoff_A, self.functions, self.repulsion_radius_A)
+    def make_bases(self) -> list[PairBasis]:
+        """Functions of the distance: the one asked for, and those to try beside it."""
+        radii_A = (self.repulsion_radius_A, *self.search_repulsion_radius_A)
+        counts = (self.functions, *self.search_functions)
+        if self.basis == "splines":
+            return [SplineBasis(self.low_A, self.cutoff_A, n, radius_A) for n in counts for radius_A in radii_A]
+        widths_A = (self.width_A, *self.search_width_A)
+        return [
+            GaussianBasis(self.low_A, self.cutoff_A, n, width_A, radius_A)
+            for n in counts
+            for width_A in widths_A
+            for radius_A in radii_A
+        ]
 
 
 class ToySettings(Section):

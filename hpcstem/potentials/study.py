@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from hpcstem.potentials.bases import PairBasis
 from hpcstem.potentials.equations import ForceEquations
-from hpcstem.potentials.fitted import FittedPotential, solve
+from hpcstem.potentials.fitted import LEAST_MOTION, FittedPotential, solve
 from hpcstem.potentials.indirect import indirect_inference
 from hpcstem.potentials.motion import Motion, MotionStatistics
 from hpcstem.potentials.parquet_trajectory import ParquetTrajectory
 from hpcstem.potentials.pmf import MeanForcePotential, mean_force_of_distances
+from hpcstem.potentials.search import ranked
 from hpcstem.potentials.settings import FitSettings
 from hpcstem.potentials.streaming import Extent, MeasureExtent, Segment, Streamed, TrajectorySource, segments
 from hpcstem.potentials.verdict import Verdict, past_equations, verdict
@@ -50,10 +52,18 @@ class Study:
     localisation_A: float
     mean_force: MeanForcePotential | None
 
+    @property
+    def kT_known(self) -> bool:
+        """Whether localisation noise leaves some of the motion."""
+        thermal_A2 = self.potential.kT * self.potential.interval
+        return thermal_A2 > 2 * LEAST_MOTION * (thermal_A2 + self.localisation_A**2)
+
     def sentences(self) -> list[str]:
         """Say plainly what was found and what must be kept in mind."""
         lines = self.verdict.sentences()
-        if self.potential.relaxation > _UNRESOLVED:
+        if not self.kT_known:
+            lines.append("localisation noise explains all of the motion: kT, and with it U/kT, is not known")
+        elif self.potential.relaxation > _UNRESOLVED:
             lines.append(
                 f"the interval is {self.potential.relaxation:.2f} relaxation times: the trapezoid is biased and the "
                 "fitted stiffness scales as one over the interval; use --estimator indirect, and compare U/kT only"
@@ -86,7 +96,8 @@ def fit(run: Run, source: TrajectorySource, settings: FitSettings, checkpoint: P
         The trajectory or the settings cannot be used; the error says why.
     """
     extent: Extent = run(MeasureExtent(), [source])
-    work = _Work(run, segments(source, settings.blocks, extent.n_frames), settings, checkpoint)
+    parts = segments(source, settings.blocks, extent.n_frames)
+    work = _Work(run, parts, settings, _best_basis(run, parts, settings), checkpoint)
     motion: Motion = work.sums(MotionStatistics(settings.species), "motion").total
     if isinstance(source, ParquetTrajectory):
         source = replace(source, diffusion_A=motion.diffusion_A)
@@ -100,11 +111,21 @@ def fit(run: Run, source: TrajectorySource, settings: FitSettings, checkpoint: P
     return Study(potential, judged, motion, localisation_A, mean_force)
 
 
+def _best_basis(run: Run, parts: Sequence[Segment], settings: FitSettings) -> PairBasis:
+    """Basis of the largest evidence, where the settings name several."""
+    bases = settings.make_bases()
+    if len(bases) == 1:
+        return bases[0]
+    equations = ForceEquations(bases[0], settings.species, settings.interval_s, "euler", 0, settings.mobility)
+    return ranked(run, parts, equations, bases, settings.piece)[0].basis
+
+
 @dataclass(frozen=True)
 class _Work:
     run: Run
     parts: Sequence[Segment]
     settings: FitSettings
+    basis: PairBasis
     checkpoint: Path | None
 
     def sums(self, analysis: Any, name: str) -> Any:
@@ -138,9 +159,7 @@ class _Work:
 
     def _equations(self, rule: str, lag: int) -> ForceEquations:
         settings = self.settings
-        return ForceEquations(
-            settings.make_basis(), settings.species, settings.interval_s, rule, lag, settings.mobility
-        )
+        return ForceEquations(self.basis, settings.species, settings.interval_s, rule, lag, settings.mobility)
 
     def _solved(self, rule: str, lag: int, localisation_A: float) -> FittedPotential:
         equations = self._equations(rule, lag)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 
 from hpcstem.atoms import AtomTable
 from hpcstem.potentials.grouping import rows_by_frame
-from hpcstem.potentials.rdf import RadialDistribution, RDFCounts
+from hpcstem.potentials.pmf import Counts, Distribution
 
 _N_BLOCKS = 16
 
 
 @dataclass(frozen=True)
-class BlockCounts:
+class BlockCounts(Generic[Counts]):
     """Analysis: blocks of frames to their counts, in order.
 
     Parameters
@@ -23,17 +24,17 @@ class BlockCounts:
         What counts.
     """
 
-    analysis: RadialDistribution
+    analysis: Distribution[Counts]
 
-    def process(self, batch: AtomTable) -> list[RDFCounts]:
+    def process(self, batch: AtomTable) -> list[Counts]:
         """Count one block."""
         return [self.analysis.process(batch)]
 
-    def merge(self, left: list[RDFCounts], right: list[RDFCounts]) -> list[RDFCounts]:
+    def merge(self, left: list[Counts], right: list[Counts]) -> list[Counts]:
         """Keep both."""
         return left + right
 
-    def finish(self, partial: list[RDFCounts]) -> list[RDFCounts]:
+    def finish(self, partial: list[Counts]) -> list[Counts]:
         """Return the blocks."""
         return partial
 

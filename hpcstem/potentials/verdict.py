@@ -14,6 +14,7 @@ References
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +81,7 @@ class Verdict:
 
     def sentences(self) -> list[str]:
         """Say it plainly, one line each."""
-        gain = f"{self.gain:.2%} ± {self.gain_error:.2%} of the motion on held-out blocks"
+        gain = f"{_percent(self.gain, self.gain_error)} of the motion on held-out blocks"
         if not self.identifiable:
             return [
                 f"not identifiable: beyond a spring to each atom's mean place, pair forces predict {gain}",
@@ -90,11 +91,17 @@ class Verdict:
         for pair, known, part, error in zip(
             self.pairs, self.pair_identifiable, self.pair_gain, self.pair_gain_error, strict=True
         ):
-            lines.append(f"{'-'.join(pair)}: {'' if known else 'not '}identifiable ({part:.2%} ± {error:.2%})")
+            lines.append(f"{'-'.join(pair)}: {'' if known else 'not '}identifiable ({_percent(part, error)})")
         for pair, f in zip(self.pairs, self.first_stage, strict=True):
             if f < _STRONG:
                 lines.append(f"{'-'.join(pair)}: weak instruments at lag 1 (F = {f:.1f}, wanted {_STRONG:g})")
         return lines
+
+
+def _percent(value: float, error: float) -> str:
+    """Value and error in per cent, to two digits of the error."""
+    digits = max(0, 1 - math.floor(math.log10(100 * error))) if 0 < error < np.inf else 2
+    return f"{100 * value:.{digits}f} ± {100 * error:.{digits}f} %"
 
 
 def past_equations(

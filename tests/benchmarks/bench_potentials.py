@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -113,28 +114,60 @@ def bench_equations():
             say("equations", basis=basis.name, rule=rule, lag=lag, atoms=len(positions_A), pairs=pairs, ms_per_frame=ms)
 
 
-def bench_link():
-    from known_sheets import atom_table
-
-    from hpcstem.structure.linking import link
+def sheet_that_shrinks(sigma_A, n_frames=200, missed=0.02):
+    """A sheet of 2,000 atoms that scatter about their places and of which 400 vanish from the rim; and who is who."""
+    from known_sheets import atom_table, honeycomb_A
 
     rng = np.random.default_rng(3)
-    positions_A, _ = graphene()
-    frames_A = []
-    for _ in range(30):
-        positions_A = positions_A + 0.1 / np.sqrt(2) * rng.standard_normal(positions_A.shape)
-        frames_A.append(positions_A[rng.random(len(positions_A)) > 0.02])
-    table = atom_table(frames_A)
-    ms = 1e3 * least_s(lambda: link(table, 0.5), 3) / 30
-    values = {"atoms": len(positions_A), "ms_per_frame": ms}
-    if peer("link", "trackpy"):
+    sites_A = honeycomb_A(73.0, 0.0, rng)
+    n_lost = len(sites_A) // 5
+    last = np.full(len(sites_A), n_frames)
+    rim = np.argsort(-np.abs(sites_A - 36.5).max(axis=1))[:n_lost]
+    last[rim] = np.linspace(1, n_frames, n_lost).astype(int)
+    frames_A, identity = [], []
+    for frame in range(n_frames):
+        seen = (rng.random(len(sites_A)) > missed) & (last > frame)
+        frames_A.append((sites_A + sigma_A * rng.standard_normal(sites_A.shape))[seen])
+        identity.append(np.flatnonzero(seen))
+    return atom_table(frames_A), np.concatenate(identity)
+
+
+def precision_and_recall(table, track, identity, max_gap=1):
+    """Of the links between successive sightings of an atom, at most `max_gap` frames apart."""
+
+    def links(labels):
+        order = np.lexsort((table.frame, labels))
+        joined = (np.diff(labels[order]) == 0) & (np.diff(table.frame[order]) <= max_gap + 1)
+        return order[:-1][joined] * len(table) + order[1:][joined]
+
+    true, found = links(identity), links(track)
+    right = len(np.intersect1d(true, found))
+    return {"precision": right / len(found), "recall": right / len(true)}
+
+
+def bench_link():
+    from hpcstem.structure.linking import link
+
+    gate_A, n_frames = 0.7, 200
+    for sigma_A in (0.10, 0.25):
+        table, identity = sheet_that_shrinks(sigma_A, n_frames)
+        atoms = [int((table.frame == frame).sum()) for frame in (0, n_frames - 1)]
+        ms = 1e3 * least_s(lambda t=table: link(t, gate_A), 3) / n_frames
+        found = precision_and_recall(table, link(table, gate_A).track, identity)
+        say("link", who="hpcstem", sigma_A=sigma_A, atoms=atoms, ms_per_frame=ms, **found)
+        if not peer("link", "trackpy"):
+            continue
         import pandas
         import trackpy
 
         trackpy.quiet()
-        frame = pandas.DataFrame({"x": table.x_A, "y": table.y_A, "frame": table.frame})
-        values["trackpy_times_slower"] = 1e3 * least_s(lambda: trackpy.link(frame, 0.5, memory=1), 1) / 30 / ms
-    say("link", **values)
+        frame = pandas.DataFrame({"x": table.x_A, "y": table.y_A, "frame": table.frame, "row": np.arange(len(table))})
+        start = time.process_time()
+        linked = trackpy.link(frame, gate_A, memory=1)
+        theirs_ms = 1e3 * (time.process_time() - start) / n_frames
+        track = linked.sort_values("row").particle.to_numpy()
+        found = precision_and_recall(table, track, identity)
+        say("link", who="trackpy", sigma_A=sigma_A, ms_per_frame=theirs_ms, times_slower=theirs_ms / ms, **found)
 
 
 def errors(potential, distances=None):
@@ -164,8 +197,8 @@ def fitted(trajectory, interval, rule="trapezoid", lag=0, noise_A=0.0, basis=Non
 def summarised(section, draws, **values):
     """Root mean square of dU, and the median of the rest, over draws."""
     dU = np.sqrt(np.mean(np.square([draw["dU"] for draw in draws]), axis=0))
-    depth = np.median(np.array([draw["depth"] for draw in draws], float), axis=0)
-    r_min = np.sqrt(np.mean(np.square(np.array([draw["r_min_error_A"] for draw in draws], float)), axis=0))
+    depth = np.nanmedian(np.array([draw["depth"] for draw in draws], float), axis=0)
+    r_min = np.sqrt(np.nanmean(np.square(np.array([draw["r_min_error_A"] for draw in draws], float)), axis=0))
     within = np.mean(np.array([draw["dU"] for draw in draws]) <= [0.03, 0.03, 0.06], axis=0)
     kT = np.mean([draw["kT"] for draw in draws])
     say(section, draws=len(draws), dU_rms=list(dU), depth_median=list(depth), r_min_rms_A=list(r_min),
@@ -177,14 +210,19 @@ def bench_toy():
 
     from hpcstem.potentials.bases import GaussianBasis
 
-    long = toy_trajectory(6400, 1e-3, key=1)
-    parts = [long[k * 800 : (k + 1) * 800] for k in range(8)]
-    summarised("toy", [errors(fitted(p, 1e-3)) for p in parts], frames=800, interval=1e-3, rule="trapezoid")
-    summarised("toy", [errors(fitted(p, 1e-3, "euler")) for p in parts], frames=800, interval=1e-3, rule="euler")
+    long = [toy_trajectory(6400, 1e-3, key=key) for key in (1, 2)]
+
+    def draws(n_frames, *how, **settings):
+        parts = [whole[first : first + n_frames] for whole in long for first in range(0, 6400, 800)]
+        return [errors(fitted(part, 1e-3, *how, **settings)) for part in parts]
+
+    for n_frames in (25, 100, 400, 800):
+        summarised("toy", draws(n_frames, "euler"), frames=n_frames, interval=1e-3, rule="euler")
+    summarised("toy", draws(800), frames=800, interval=1e-3, rule="trapezoid")
     gaussians = GaussianBasis(1.05, 4.5, 32)
-    draws = [errors(fitted(p, 1e-3, basis=gaussians)) for p in parts]
-    summarised("toy", draws, frames=800, interval=1e-3, rule="trapezoid", basis="gaussians")
-    say("toy", frames=6400, interval=1e-3, rule="trapezoid", **errors(fitted(long, 1e-3)))
+    summarised("toy", draws(800, basis=gaussians), frames=800, interval=1e-3, rule="trapezoid", basis="gaussians")
+    whole = [errors(fitted(trajectory, 1e-3)) for trajectory in long]
+    summarised("toy", whole, frames=6400, interval=1e-3, rule="trapezoid")
     coarse = toy_trajectory(400, 0.01, key=1)
     for rule in ("euler", "trapezoid", "simpson"):
         say("toy", frames=400, interval=0.01, rule=rule, **errors(fitted(coarse, 0.01, rule)))
@@ -258,71 +296,98 @@ def bench_bands():
 
 
 def bench_ranks():
-    """Weak scaling, and how much of the loss is the machine: the same work in processes that do not talk."""
+    """Weak scaling in wall time, beside the same work in processes that do not talk; and in CPU time.
+
+    A rank that waits spins, so that its CPU time is that of the wait. The rank that is last does not wait: what it
+    spends beyond its own work is the cost of going over ranks.
+    """
     from hpcstem.execution import mpiexec_command
 
     job = str(Path(__file__).with_name("rank_work.py"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def together(command):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return max(float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("seconds"))
+    def started(n_ranks):
+        command = [*mpiexec_command(n_ranks), sys.executable, job, str(40 * n_ranks)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    def seconds(process):
+        lines = process.communicate()[0].splitlines()
+        return np.array([line.split()[1:] for line in lines if line.startswith("seconds")], float)
 
     for attempt in range(3):
-        alone = together([*mpiexec_command(1), sys.executable, job, "40"])
-        apart = [
-            subprocess.Popen(
-                [*mpiexec_command(1), sys.executable, job, "40"], env=environment, stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(2)
-        ]
-        silent = max(float(p.communicate()[0].split()[1]) for p in apart)
-        ranks = together([*mpiexec_command(2), sys.executable, job, "80"])
-        say("ranks", attempt=attempt, one_s=alone, two_apart_s=silent, two_ranks_s=ranks, raw_efficiency=alone / ranks,
-            contention=silent / alone, efficiency_net_of_contention=silent / ranks)  # fmt: skip
+        alone = seconds(started(1))[0]
+        apart = [seconds(p)[0] for p in [started(1), started(1)]]
+        together = seconds(started(2))
+        work_s, beyond_s = together[:, 1].max(), together[:, 2].min()
+        silent_s = max(one[0] for one in apart)
+        say("ranks", attempt=attempt, one_s=alone[0], two_apart_s=silent_s, two_ranks_s=together[:, 0].max(),
+            contention=silent_s / alone[0], wall_efficiency=silent_s / together[:, 0].max(),
+            work_alone_cpu_s=alone[1], work_cpu_s=work_s, beyond_cpu_s=beyond_s,
+            cpu_efficiency=work_s / (work_s + beyond_s))  # fmt: skip
 
 
 def bench_memory(equivalent_GB=20.0):
     """A trajectory as large as this many GB of decoded tables, made on the fly, in one process."""
     job = str(Path(__file__).with_name("rank_work.py"))
-    done = subprocess.run(
-        [sys.executable, job, "memory", str(equivalent_GB)], capture_output=True, text=True, check=True
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, job, "memory", str(equivalent_GB), folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     print(done.stdout, end="", flush=True)
 
 
 def bench_sfi():
     """The closest peer on 192 atoms of one species and 200 frames; both with 32 functions of the distance."""
+    for interval in (1e-3, 0.01):
+        bench_sfi_at(interval)
+
+
+def bench_sfi_at(interval):
     from known_motion import TOY, run
 
+    from hpcstem.execution import SerialExecutor
     from hpcstem.potentials.bases import SplineBasis
+    from hpcstem.potentials.dynamics import ForceTable, Langevin
     from hpcstem.potentials.equations import ForceEquations
     from hpcstem.potentials.fitted import solve
+    from hpcstem.potentials.indirect import indirect_inference
+    from hpcstem.potentials.streaming import InMemory, segments
 
     seeds = np.random.SeedSequence(17).spawn(2)
     positions_A, species, box_A = TOY.honeycomb((8, 6), 1.42, 0.0, seeds[0])
-    trajectory = TOY.simulate(positions_A, species, box_A, 200, 0.01, seeds[1])
-    n_atoms = len(positions_A)
-    frames_A = trajectory.positions_A.reshape(200, n_atoms, 2)
-    basis = SplineBasis(1.05, 4.5, 32)
-    equations = ForceEquations(basis, TOY.symbols, 0.01)
-    run(equations, trajectory[:4], 2)
-    start = time.process_time()
-    found = solve(run(equations, trajectory), equations)
-    ours_s = time.process_time() - start
+    trajectory = TOY.simulate(positions_A, species, box_A, 200, interval, seeds[1])
+    frames_A = trajectory.positions_A.reshape(200, -1, 2)
+    equations = ForceEquations(SplineBasis(1.05, 4.5, 32), TOY.symbols, interval)
+    truth = TOY.langevin(box_A)
 
     def force_error(slope):
-        from hpcstem.potentials.dynamics import ForceTable, Langevin
-
         fit = Langevin(ForceTable.of([slope] * 3, 2, 4.5), 1.0, np.ones(2), box_A)
-        truth = TOY.langevin(box_A)
         pairs = [(fit.force(x_A, species), truth.force(x_A, species)) for x_A in frames_A[::10]]
         return np.sqrt(sum(((a - b) ** 2).sum() for a, b in pairs) / sum((b**2).sum() for _, b in pairs))
 
-    say("sfi", who="hpcstem", atoms=n_atoms, frames=200, functions=32, cpu_s=ours_s,
-        relative_force_error=force_error(lambda r: found.slope(0, r)))  # fmt: skip
+    def indirect():
+        with SerialExecutor() as executor:
+            return indirect_inference(executor.run, segments(InMemory(trajectory), 16), equations, 1, n_steps=50)
+
+    run(equations, trajectory[:4], 2)
+    for how, fit in (("trapezoid", lambda: solve(run(equations, trajectory), equations)), ("indirect", indirect)):
+        start = time.process_time()
+        found = fit()
+        say("sfi", who=f"hpcstem, {how}", interval=interval, atoms=len(species), cpu_s=time.process_time() - start,
+            relative_force_error=force_error(lambda r, f=found: f.slope(0, r)))  # fmt: skip
     if not peer("sfi", "SFI"):
         return
+    for preset in ("auto", "clean"):
+        start = time.process_time()
+        slope = peer_slope(frames_A, box_A, interval, preset)
+        cpu_s = time.process_time() - start
+        # The sign depends on which way its unit vector points.
+        error = min(force_error(slope), force_error(lambda r, s=slope: -s(r)))
+        say("sfi", who="StochasticForceInference", preset=preset, interval=interval, cpu_s=cpu_s,
+            relative_force_error=error)  # fmt: skip
+
+
+def peer_slope(frames_A, box_A, interval, preset):
+    """Slope of the pair potential by StochasticForceInference, with Gaussians for the force."""
     import jax.numpy as jnp
     from SFI import OverdampedLangevinInference, TrajectoryCollection
     from SFI.bases.pairs import radial_pair_basis
@@ -335,26 +400,17 @@ def bench_sfi():
 
     kernels = [(kernel(c), f"{c:.2f}") for c in centres_A]
     pairs = radial_pair_basis(kernels, dim=2, box=list(map(float, box_A))).dispatch_pairs()
-    for preset in ("auto", "clean"):
-        start = time.process_time()
-        inference = OverdampedLangevinInference(TrajectoryCollection.from_arrays(X=frames_A, dt=0.01))
-        inference.compute_diffusion_constant()
-        inference.infer_force_linear(pairs, preset=preset)
-        heights = np.asarray(inference.force_coefficients).ravel()
-        theirs_s = time.process_time() - start
-
-        def slope(r_A, heights=heights):
-            gaussians = np.exp(-0.5 * ((r_A[:, None] - centres_A) / width_A) ** 2)
-            return gaussians @ heights * (r_A < 4.5)
-
-        # The sign depends on which way its unit vector points.
-        error = min(force_error(slope), force_error(lambda r, s=slope: -s(r)))
-        say("sfi", who="StochasticForceInference", preset=preset, cpu_s=theirs_s, times_slower=theirs_s / ours_s,
-            relative_force_error=error)  # fmt: skip
+    inference = OverdampedLangevinInference(TrajectoryCollection.from_arrays(X=frames_A, dt=interval))
+    inference.compute_diffusion_constant()
+    inference.infer_force_linear(pairs, preset=preset)
+    heights = np.asarray(inference.force_coefficients).ravel()
+    return lambda r_A: np.exp(-0.5 * ((r_A[:, None] - centres_A) / width_A) ** 2) @ heights * (r_A < 4.5)
 
 
 SECTIONS = {
-    name[6:]: value for name, value in dict(globals()).items() if name.startswith("bench_") and name != "bench_rdf_of"
+    name[6:]: value
+    for name, value in dict(globals()).items()
+    if name.startswith("bench_") and name not in ("bench_rdf_of", "bench_sfi_at")
 }
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Work for the benchmark of ranks: `rank_work.py SEGMENTS` under mpiexec, or `rank_work.py memory GB` alone."""
+"""Work for the benchmark of ranks: `SEGMENTS` under mpiexec, or `memory GB FOLDER [SECONDS]` alone."""
 
 import os
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -36,19 +38,41 @@ class Generated:
         return Trajectory.from_arrays(frames_A, np.arange(len(sites_A)) % 50 // 49, SYMBOLS, None, first)
 
 
+@dataclass(frozen=True)
+class Timed:
+    """An analysis that notes how long its own work takes this process."""
+
+    analysis: Streamed
+    spent_s: ClassVar[float] = 0.0
+
+    def process(self, batch):
+        start = time.process_time()
+        sums = self.analysis.process(batch)
+        Timed.spent_s += time.process_time() - start
+        return sums
+
+    def merge(self, left, right):
+        return self.analysis.merge(left, right)
+
+    def finish(self, partial):
+        return self.analysis.finish(partial)
+
+
 def ranks(n_segments):
     from hpcstem.execution import MPIExecutor
 
-    analysis = Streamed(ForceEquations(SplineBasis(1.0, 8.0, 32), SYMBOLS, 1.0, "trapezoid"), 32)
+    analysis = Timed(Streamed(ForceEquations(SplineBasis(1.0, 8.0, 32), SYMBOLS, 1.0, "trapezoid"), 32))
     with MPIExecutor() as executor:
         executor.run(analysis, segments(Generated(2 * executor.workers + 2), 2))
-        start = time.perf_counter()
+        Timed.spent_s = 0.0
+        start, start_cpu = time.perf_counter(), time.process_time()
         executor.run(analysis, segments(Generated(16 * n_segments + 1), n_segments))
-        if executor.is_root:
-            print("seconds", time.perf_counter() - start, flush=True)
+        wall_s, cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
+        print("seconds", wall_s, Timed.spent_s, cpu_s - Timed.spent_s, flush=True)
 
 
-def memory(equivalent_GB):
+def memory(equivalent_GB, folder, most_s=np.inf):
+    """Peak memory after each block; ends after `most_s` seconds, and goes on from its checkpoints when run again."""
     import json
     import resource
 
@@ -56,31 +80,28 @@ def memory(equivalent_GB):
 
     atoms_per_frame = 29 * 17 * 4
     n_frames = int(equivalent_GB * 1e9 / BYTES_PER_ATOM / atoms_per_frame)
-    analysis = Streamed(ForceEquations(SplineBasis(1.0, 8.0, 32), SYMBOLS, 1.0, "euler"), 64)
+    equations = ForceEquations(SplineBasis(1.0, 4.0, 16), SYMBOLS, 1.0, "euler")
     peaks = []
-    start = time.process_time()
-    with SerialExecutor() as executor:
-        n_blocks = 32
-        blocks = executor.run(
-            analysis,
-            segments(Generated(n_frames), n_blocks),
-            lambda done: peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        )
-    cpu_s = time.process_time() - start
-    print(
-        json.dumps(
-            {
-                "section": "memory", "equivalent_GB": equivalent_GB, "frames": n_frames, "cpu_s": cpu_s,
-                "intervals": blocks.total.n_intervals, "peak_MB_after_first_block": peaks[0],
+    start, start_cpu = time.monotonic(), time.process_time()
+
+    def note(done):
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        if done == 128 or time.monotonic() - start > most_s:
+            values = {
+                "section": "memory", "equivalent_GB": equivalent_GB, "frames": n_frames, "blocks_done": done,
+                "cpu_s": time.process_time() - start_cpu, "peak_MB_after_first_block": peaks[0],
                 "peak_MB_at_the_end": peaks[-1],
-            }
-        ),
-        flush=True,
-    )  # fmt: skip
+            }  # fmt: skip
+            print(json.dumps(values), flush=True)
+            if done < 128:
+                sys.exit(75)
+
+    with SerialExecutor() as executor:
+        executor.run(Streamed(equations, 64, Path(folder), 60.0), segments(Generated(n_frames), 128), note)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "memory":
-        memory(float(sys.argv[2]))
+        memory(float(sys.argv[2]), sys.argv[3], *map(float, sys.argv[4:]))
     else:
         ranks(int(sys.argv[1]))

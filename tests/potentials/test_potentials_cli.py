@@ -80,7 +80,11 @@ def test_link_then_fit_says_that_a_still_sheet_is_not_identifiable(tmp_path):
     rdf = json.loads(invoke("rdf", linked, "--cutoff-A", "6", "--out", tmp_path / "rdf", "--json"))
     assert min(abs(rdf["deepest"]["C-C"]["r_A"] - shell_A) for shell_A in (1.42, 2.46)) < 0.1
     assert any("fixed sites" in reason for reason in rdf["warnings"])
-    assert "not an equilibrium potential" in invoke("pmf", linked, "--cutoff-A", "6", "--out", tmp_path / "pmf")
+    text = invoke("pmf", linked, "--cutoff-A", "6", "--material", "--out", tmp_path / "pmf")
+    assert "not an equilibrium potential" in text
+    with np.load(tmp_path / "rdf" / "rdf.npz") as window, np.load(tmp_path / "pmf" / "rdf.npz") as material:
+        # The sheet fills the window.
+        assert material["g"][0].mean() == pytest.approx(window["g"][0].mean(), rel=0.05)
 
 
 def test_a_gate_beyond_half_the_neighbour_distance_is_refused(tmp_path):
@@ -89,10 +93,16 @@ def test_a_gate_beyond_half_the_neighbour_distance_is_refused(tmp_path):
         invoke("link", tmp_path / "atoms.parquet", "--gate-A", "1.0", "--out", tmp_path / "linked.parquet")
 
 
-def test_a_small_toy_from_yaml(tmp_path):
+@pytest.mark.parametrize("start", ["cells: [8, 6]", "first_frame: FIRST"])
+def test_a_small_toy_from_yaml(tmp_path, start):
     config = tmp_path / "toy.yaml"
+    first = tmp_path / "first.parquet"
+    rng = np.random.default_rng(8)
+    sheet_A = honeycomb_A(24, 0.05, rng)
+    atom_table([sheet_A] * 2, [np.where(rng.random(len(sheet_A)) < 0.2, "Si", "C")] * 2).write(first)
     config.write_text(
-        "cells: [8, 6]\nframes: 60\nfit:\n  interval_s: 1.0e-3\n  low_A: 1.05\n  cutoff_A: 4.5\n"
+        f"{start.replace('FIRST', str(first))}\nframes: 60\nfit:\n"
+        "  interval_s: 1.0e-3\n  low_A: 1.05\n  cutoff_A: 4.5\n"
         "  mobility: [1.0, 0.42765]\n  blocks: 8\n  functions: 16\n"
     )
     summary = json.loads(invoke("toy", config, "--out", tmp_path / "run", "--json"))

@@ -6,7 +6,9 @@ from hpcstem.execution import SerialExecutor
 from hpcstem.potentials.bases import GaussianBasis, SplineBasis
 from hpcstem.potentials.equations import ForceEquations
 from hpcstem.potentials.search import ranked
+from hpcstem.potentials.settings import FitSettings
 from hpcstem.potentials.streaming import InMemory, segments
+from hpcstem.potentials.study import fit
 
 
 def test_the_evidence_prefers_functions_that_can_follow_the_well():
@@ -21,6 +23,17 @@ def test_the_evidence_prefers_functions_that_can_follow_the_well():
         found = ranked(executor.run, parts, equations, [coarse, wide, fine])
     assert found[0].basis == fine
     assert found[0].log_evidence > found[1].log_evidence + 10
+
+
+def test_a_fit_tries_the_bases_that_its_settings_name():
+    settings = FitSettings(
+        interval_s=1e-3, mobility=MOBILITY, estimator="euler", low_A=1.05, cutoff_A=4.5, blocks=8,
+        basis="gaussians", functions=24, width_A=1.0, search_width_A=(0.15,), search_repulsion_radius_A=(1.3,),
+    )  # fmt: skip
+    assert len(settings.make_bases()) == 4
+    with SerialExecutor() as executor:
+        study = fit(executor.run, InMemory(short_intervals()[:100]), settings)
+    assert study.potential.basis.width_A == 0.15
 
 
 def test_other_cut_offs_are_another_model():

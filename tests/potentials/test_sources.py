@@ -23,11 +23,16 @@ def arrays():
     return positions_A, np.array(["C", "C", "Si", "C"] * 5), np.array([7.5, 6.0])
 
 
+def centred(frames_A):
+    return frames_A - frames_A.mean(axis=1, keepdims=True)
+
+
 def same(source, arrays, first=2, stop=6, box=True):
     got = source.read(first, stop)
     assert source.n_frames == N_FRAMES
     np.testing.assert_array_equal(got.frame, np.arange(first, stop))
-    np.testing.assert_allclose(got.positions_A, arrays[0][first:stop].reshape(-1, 2), atol=1e-7)
+    offset_A = 0.0 if box else centred(arrays[0][first:stop]) - arrays[0][first:stop] + arrays[0][first].mean(axis=0)
+    np.testing.assert_allclose(got.positions_A, (arrays[0][first:stop] + offset_A).reshape(-1, 2), atol=1e-6)
     np.testing.assert_array_equal(got.species, np.tile((arrays[1] == "Si").astype(int), stop - first))
     np.testing.assert_array_equal(got.track, np.tile(np.arange(N_ATOMS), stop - first))
     assert got.box_A == (tuple(arrays[2]) if box else None)
@@ -109,6 +114,21 @@ def test_tables_that_cannot_be_fitted_say_why(arrays, tmp_path, change, thing):
     source = open_trajectory(tmp_path / "t.parquet", SYMBOLS, (-9, -9, 90, 90), 3.0)
     with pytest.raises(StructureError, match=thing):
         source.read(0, source.n_frames)
+
+
+def test_drift_is_taken_off(arrays, tmp_path):
+    rng = np.random.default_rng(4)
+    drift_A = np.cumsum(rng.normal(0, 0.3, (N_FRAMES, 1, 2)), axis=0)
+    table = atom_table(list(arrays[0] + drift_A), [arrays[1]] * N_FRAMES)
+    table = table.with_columns(track=np.tile(np.arange(N_ATOMS), N_FRAMES))
+    table[rng.random(len(table)) > 0.05].write(tmp_path / "t.parquet")
+    read = open_trajectory(tmp_path / "t.parquet", SYMBOLS, (-9, -9, 20, 20), 3.0).read(0, N_FRAMES)
+    still_A = np.full((N_FRAMES, N_ATOMS, 2), np.nan)
+    still_A[np.repeat(read.frame, np.diff(read.start)), read.track] = read.positions_A
+    # Atoms that are missed leave their share of the mean step.
+    np.testing.assert_allclose(np.nanmean(np.diff(still_A, axis=0), axis=1), 0, atol=1e-9)
+    shaken_A = np.diff(arrays[0], axis=0)
+    assert np.nanmax(np.abs(np.diff(still_A, axis=0) - shaken_A)) < 0.06
 
 
 def test_uncertain_atoms_of_a_table_count_less(arrays, tmp_path):
