@@ -27,6 +27,7 @@ from hpcstem.simulation.owner import Owner
 from hpcstem.simulation.packing import Slot, plain_slots
 from hpcstem.simulation.queue import ACTIVE_STATES, QueueStatus, queue_counts, queue_status
 from hpcstem.simulation.recovery import mend_workflows, owner_document, recover_lost_runs
+from hpcstem.simulation.segments import read_segments
 
 _POLL_S, _RECOVER_EVERY_S, _MEND_EVERY_S, _KILL_AFTER_S = 0.5, 3.0, 60.0, 10.0
 # A worker needs some seconds before it has its first job.
@@ -178,7 +179,7 @@ class _Crew:
 class _Recovery:
     """Gives back what dead workers held, and gives up on jobs that kill their workers.
 
-    Deaths are counted per job and checkpoint: a job that gets further each time is not to blame.
+    Deaths are counted per job and step that its segment began at: a job that gets further each time is not to blame.
     """
 
     launchpad: JobLaunchPad
@@ -229,14 +230,14 @@ class _Recovery:
             raise SimulationError("workers end without a job", worker.last_words, f"see {worker.log}")
 
     def _held_by(self, owner: Owner) -> list[tuple[int, int]]:
-        """Return the number of each job that a worker holds, and the time of its last checkpoint [ns]."""
+        """Return the number of each job that a worker holds, and the step that its last segment began at."""
         running = self.launchpad.launches.find({"state": "RUNNING"}, {"fw_id": 1, "fworker": 1})
         numbers = [launch["fw_id"] for launch in running if owner_document(launch) == owner.to_document()]
         jobs = self.launchpad.fireworks.find({"fw_id": {"$in": numbers}}, {"fw_id": 1, "spec.key": 1})
         held = []
         for job in jobs:
-            checkpoints = job_folder(self.run_directory, job["spec"]["key"]).glob("*.npz")
-            held.append((job["fw_id"], max((path.stat().st_mtime_ns for path in checkpoints), default=0)))
+            segments = read_segments(job_folder(self.run_directory, job["spec"]["key"]))
+            held.append((job["fw_id"], segments[-1].first_step if segments else 0))
         return held
 
 

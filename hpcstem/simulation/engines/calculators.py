@@ -81,6 +81,6 @@ def ase_engine(settings: AseSettings) -> InProcessEngine:
     except (ImportError, PackageNotFoundError) as error:
         raise SimulationError(f"calculator {settings.calculator}", error, "its package installed here") from error
     words = ", ".join(f"{key}={value!r}" for key, value in sorted(settings.arguments.items()))
-    return InProcessEngine(
-        f"{name}({words}) ({program})", partial(CalculatorForces, make=partial(made, **settings.arguments))
-    )
+    make = partial(made, **settings.arguments)
+    is_cheap = settings.calculator != "gpaw"
+    return InProcessEngine(f"{name}({words}) ({program})", partial(CalculatorForces, make=make), is_cheap)

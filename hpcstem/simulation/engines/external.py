@@ -13,11 +13,17 @@ from ase import Atoms, units
 from hpcstem.files import write_text
 from hpcstem.simulation.engines.engine import NVTOutcome
 from hpcstem.simulation.engines.segmented import Frame
-from hpcstem.simulation.motion.record import COLUMNS, ENERGIES, RELAXATION, TRAJECTORY, Instant, nvt_outcome
+from hpcstem.simulation.motion.record import (
+    COLUMNS,
+    ENERGIES,
+    RELAXATION,
+    TRAJECTORY,
+    Instant,
+    nvt_outcome,
+    timestep_remarks,
+)
 from hpcstem.simulation.settings import NVTSettings
 from hpcstem.simulation.structures import to_xyz
-
-_COARSE_FS = 1.0
 
 
 def rattled(atoms: Atoms, free: np.ndarray, rattle_A: float, seed: np.random.SeedSequence) -> Atoms:
@@ -104,7 +110,7 @@ def record_nvt(
     write_text(folder / ENERGIES, "".join(rows))
     write_text(folder / TRAJECTORY, "".join(text))
     outcome = nvt_outcome(found, frame.energy_eV, len(frames), folder / ENERGIES)
-    remarks = _timestep_remark(atoms, settings)
+    remarks = timestep_remarks(atoms, settings)
     n_unconverged = sum(not one.converged for one in frames)
     if n_unconverged:
         remarks += (f"the self-consistent field did not converge in {n_unconverged} of {len(frames)} steps",)
@@ -118,13 +124,6 @@ def _in_own_order(atoms: Atoms, frame: Frame, order: np.ndarray) -> tuple[Atoms,
     positions[order], forces[order] = frame.positions_A, frame.forces_eV_A
     found.positions = positions
     return found, forces
-
-
-def _timestep_remark(atoms: Atoms, settings: NVTSettings) -> tuple[str, ...]:
-    """Return a warning where the time step is coarse for the vibrations of hydrogen."""
-    if settings.timestep_fs < _COARSE_FS or 1 not in atoms.numbers:
-        return ()
-    return (f"a time step of {settings.timestep_fs:g} fs is coarse for bonds to hydrogen; 0.5 fs resolves them",)
 
 
 def _unwrapped(start_A: np.ndarray, frames: Sequence[Frame]) -> Iterator[Frame]:

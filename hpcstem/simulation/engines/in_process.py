@@ -26,17 +26,28 @@ class InProcessEngine:
         Method, program and version.
     source
         Makes the source of forces of a structure.
+    is_cheap
+        Whether `check` may compute a few atoms.
     """
 
     method: str
     source: Callable[[Atoms], ForceSource]
+    is_cheap: bool = True
 
     def check(self, atoms: Atoms) -> None:
-        """Compute the forces of an atom of each element alone, which needs its parameters."""
+        """Compute an atom of each element alone, which needs its parameters; where that is not cheap, only prepare it.
+
+        Raises
+        ------
+        SimulationError
+            An element is not known.
+        """
         for symbol in dict.fromkeys(atoms.get_chemical_symbols()):
             # One at a time: two open shells far apart have no self-consistent field to converge to.
             lone = Atoms(symbol, [[0.0, 0.0, 0.0]])
-            self.source(lone)(lone.positions)
+            source = self.source(lone)
+            if self.is_cheap:
+                source(lone.positions)
 
     def relax(
         self,

@@ -20,6 +20,7 @@ STDERR = "std_err.txt"
 
 _LEASH = Path(__file__).with_name("leash.py")
 _KILL_BEFORE_END_S = 5.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _STEPS_AHEAD = 2.0
 """Steps that must fit into the time left: one to finish, and one for the spread of their times."""
 
@@ -51,8 +52,6 @@ class Watch:
         File for what it prints.
     check_every_s
         Seconds between two calls of `has_error`.
-    poll_s
-        Seconds between two looks at the time.
     """
 
     n_steps: Callable[[], int]
@@ -60,7 +59,6 @@ class Watch:
     has_error: Callable[[], bool] = lambda: False
     output: str = "vasp.out"
     check_every_s: float = 30.0
-    poll_s: float = 0.1
 
 
 @contextmanager
@@ -134,7 +132,8 @@ def _watched(process: subprocess.Popen[bytes], deadline: Deadline, watch: Watch)
             if watch.has_error():
                 _end(process)
                 return Ending.INTERRUPTED
-        time.sleep(watch.poll_s)
+        # A long run is looked at less often: its files are on a shared file system.
+        time.sleep(min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S + elapsed_s / 20))
     return ending
 
 

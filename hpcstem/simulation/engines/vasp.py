@@ -75,6 +75,7 @@ class VaspEngine:
         free = free_coordinates(atoms, settings.constraint, settings.fixed)
         program = self._program(rattled(atoms, free, settings.rattle_A, seed), free, settings, deadline)
         frames = run_segments(program, folder, deadline)
+        program.drop_wave_functions(folder)
         outcome = record_relaxation(atoms, free, frames, program.order, folder)
         converged = program.is_converged(folder)
         return RelaxOutcome(converged=converged, inputs=program.inputs(folder), **outcome)
@@ -99,6 +100,7 @@ class VaspEngine:
         free = free_coordinates(atoms, settings.constraint, settings.fixed)
         program = self._program(atoms, free, settings, deadline)
         frames = run_segments(program, folder, deadline)
+        program.drop_wave_functions(folder)
         outcome = record_nvt(atoms, free, settings, frames, program.order, folder)
         return replace(outcome, inputs=program.inputs(folder))
 
@@ -243,6 +245,11 @@ class VaspProgram:
         """Remove POTCAR, which is licensed, and STOPCAR."""
         for name in ("POTCAR", "STOPCAR"):
             (folder / name).unlink(missing_ok=True)
+
+    def drop_wave_functions(self, folder: Path) -> None:
+        """Remove what only a further segment would have read."""
+        for path in (folder / "segments").glob("*/WAVECAR"):
+            path.unlink()
 
     def is_converged(self, folder: Path) -> bool:
         """Return whether the last segment reached the accuracy asked for."""

@@ -5,7 +5,7 @@ Velocity Verlet between two half steps of a Nosé–Hoover chain, see `hpcstem.s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from hpcstem.simulation.engines.engine import ForceSource, NVTOutcome
 from hpcstem.simulation.motion.checkpoint import read_checkpoint, write_checkpoint
 from hpcstem.simulation.motion.growing import GrowingFile
 from hpcstem.simulation.motion.nose_hoover import CHAIN_LENGTH, NoseHooverChain
-from hpcstem.simulation.motion.record import COLUMNS, ENERGIES, TRAJECTORY, Instant, nvt_outcome
+from hpcstem.simulation.motion.record import COLUMNS, ENERGIES, TRAJECTORY, Instant, nvt_outcome, timestep_remarks
 from hpcstem.simulation.motion.runs import StepClock, identity, same_run
 from hpcstem.simulation.motion.velocities import maxwell_boltzmann
 from hpcstem.simulation.segments import logged_segment
@@ -163,7 +163,8 @@ def run_nvt(
             if state.n_steps < settings.n_steps:
                 clock.go_on(state.n_steps, safe)
         trajectory.mark(), energies.mark()
-    return nvt_outcome(motion.at(state), state.energy, state.n_steps, folder / ENERGIES)
+    outcome = nvt_outcome(motion.at(state), state.energy, state.n_steps, folder / ENERGIES)
+    return replace(outcome, remarks=timestep_remarks(atoms, settings))
 
 
 def _save(path: Path, run: str, state: _State, lengths: tuple[int, int]) -> None:

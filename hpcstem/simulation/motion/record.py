@@ -9,9 +9,11 @@ import numpy as np
 from ase import Atoms
 
 from hpcstem.simulation.engines.engine import NVTOutcome
+from hpcstem.simulation.settings import NVTSettings
 from hpcstem.simulation.structures import to_xyz
 
 RELAXATION, TRAJECTORY, ENERGIES = "relaxation.xyz", "trajectory.xyz", "energies.csv"
+_COARSE_FS = 1.0
 COLUMNS = "step,time_fs,potential_eV,kinetic_eV,temperature_K,conserved_eV\n"
 
 
@@ -79,3 +81,10 @@ def nvt_outcome(final: Atoms, energy_eV: float, n_steps: int, energies: Path) ->
         temperature_std_K=float(second_half.std()),
         drift_eV_atom_ps=drift_eV_atom_ps,
     )
+
+
+def timestep_remarks(atoms: Atoms, settings: NVTSettings) -> tuple[str, ...]:
+    """Return a warning where the time step is coarse for the vibrations of hydrogen."""
+    if settings.timestep_fs < _COARSE_FS or 1 not in atoms.numbers:
+        return ()
+    return (f"a time step of {settings.timestep_fs:g} fs is coarse for bonds to hydrogen; 0.5 fs resolves them",)
