@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -40,7 +42,9 @@ def classical_engine(settings: ClassicalSettings) -> InProcessEngine:
         atomistica is not installed.
     """
     try:
-        import atomistica
+        # Where it is imported it leaves a log file.
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            import atomistica
     except ImportError as error:
         raise SimulationError("classical potentials", error, "pip install 'hpcstem[classical]'") from error
     kind, parameters, name = _POTENTIALS[settings.potential]

@@ -1,6 +1,7 @@
 """Classical potentials and ASE's calculators: right forces, exact continuation, nothing that a job may not name."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.structure.cells import make_cell, perimeter
 
 SEED = np.random.SeedSequence(2)
+# Not by importing it here: it would leave a log file in the folder that the tests run in.
+needs_atomistica = pytest.mark.skipif(find_spec("atomistica") is None, reason="pip install 'hpcstem[classical]'")
 
 
 def sheet(symbol: str = "C") -> Atoms:
@@ -29,9 +32,9 @@ def sheet(symbol: str = "C") -> Atoms:
     return atoms
 
 
+@needs_atomistica
 @pytest.mark.parametrize(("potential", "symbol"), [("tersoff", "Si"), ("erhart-albe", "Si"), ("rebo2", "C")])
 def test_classical_forces_are_the_slope_of_the_energy(potential, symbol):
-    pytest.importorskip("atomistica", reason="pip install 'hpcstem[classical]'")
     atoms = sheet(symbol)
     source = get_engine(ClassicalSettings(potential=potential)).source(atoms)
     positions = atoms.positions + np.random.default_rng(0).normal(0, 0.05, atoms.positions.shape)
@@ -43,9 +46,9 @@ def test_classical_forces_are_the_slope_of_the_energy(potential, symbol):
         assert -slope == pytest.approx(forces[atom, axis], abs=1e-4)
 
 
+@needs_atomistica
 def test_graphene_has_the_bond_that_rebo_is_known_for(tmp_path):
     """1.42 Å, and the cell finds it by itself."""
-    pytest.importorskip("atomistica", reason="pip install 'hpcstem[classical]'")
     atoms = sheet()
     atoms.set_cell(atoms.cell.array * [[1.03], [1.03], [1]], scale_atoms=True)
     engine = get_engine(ClassicalSettings())
@@ -57,8 +60,8 @@ def test_graphene_has_the_bond_that_rebo_is_known_for(tmp_path):
     assert np.sort(distances, axis=1)[:, 1:4] == pytest.approx(1.42, abs=0.005)
 
 
+@needs_atomistica
 def test_a_classical_run_in_parts_is_bitwise_one_run(tmp_path):
-    pytest.importorskip("atomistica", reason="pip install 'hpcstem[classical]'")
 
     class After(Deadline):
         def allows(self, work_s):
@@ -81,8 +84,8 @@ def test_a_classical_run_in_parts_is_bitwise_one_run(tmp_path):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@needs_atomistica
 def test_elements_that_a_potential_does_not_know():
-    pytest.importorskip("atomistica", reason="pip install 'hpcstem[classical]'")
     with pytest.raises(SimulationError, match="Cr atoms; wanted only C, H"):
         get_engine(ClassicalSettings()).check(Atoms("CCr", [[0, 0, 0], [2, 0, 0]]))
 
