@@ -1,6 +1,7 @@
 """Fixtures: a stand-in for VASP and a library of POTCARs of our own making."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def potcars(tmp_path: Path) -> Path:
 @pytest.fixture
 def vasp(potcars: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The environment of a site with the stand-in; returns the library of POTCARs."""
+    if find_spec("custodian") is None:
+        pytest.skip("pip install 'hpcstem[vasp]'")
     monkeypatch.setenv(VASP_COMMAND, f"{sys.executable} {STANDINS / 'vasp_std.py'}")
     monkeypatch.setenv(POTCAR_LIBRARY, str(potcars))
     return potcars
