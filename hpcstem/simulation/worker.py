@@ -58,7 +58,8 @@ def _work(config: Mapping[str, Any], run_directory: Path, end_time_s: float | No
 
 
 def _end_with_launcher() -> None:
-    sys.stdin.read()
+    # Not through sys.stdin, whose lock a thread would hold when the interpreter ends, which aborts it.
+    os.read(0, 1)
     # Without clean-up, as if killed: every file and the database allow for that.
     os._exit(1)
 
