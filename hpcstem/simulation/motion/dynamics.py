@@ -129,13 +129,8 @@ def run_nvt(
         The engine fails, the motion diverges, or the folder holds another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    free = free_coordinates(atoms, settings.constraint, settings.fixed)
     run = identity(atoms, settings, seed)
-    velocities, n_degrees = maxwell_boltzmann(atoms, free, settings.temperature_K, seed)
-    if n_degrees < 1:
-        raise SimulationError("degrees of freedom", n_degrees, "at least one: more atoms, or fewer fixed ones")
-    thermostat = NoseHooverChain(settings.temperature_K, settings.thermostat_time_fs, n_degrees)
-    motion = _Motion(atoms, settings, source, free, atoms.get_masses()[:, None], thermostat)
+    motion, velocities = _prepared(atoms, settings, source, seed)
     state, lengths = _load(folder / CHECKPOINT, run)
     n_done = 0 if state is None else state.n_steps
     clock = StepClock(deadline, settings.checkpoint_steps, n_done)
@@ -165,6 +160,18 @@ def run_nvt(
         trajectory.mark(), energies.mark()
     outcome = nvt_outcome(motion.at(state), state.energy, state.n_steps, folder / ENERGIES)
     return replace(outcome, remarks=timestep_remarks(atoms, settings))
+
+
+def _prepared(
+    atoms: Atoms, settings: NVTSettings, source: ForceSource, seed: np.random.SeedSequence
+) -> tuple[_Motion, np.ndarray]:
+    """Return the motion and its first velocities."""
+    free = free_coordinates(atoms, settings.constraint, settings.fixed)
+    velocities, n_degrees = maxwell_boltzmann(atoms, free, settings.temperature_K, seed)
+    if n_degrees < 1:
+        raise SimulationError("degrees of freedom", n_degrees, "at least one: more atoms, or fewer fixed ones")
+    thermostat = NoseHooverChain(settings.temperature_K, settings.thermostat_time_fs, n_degrees)
+    return _Motion(atoms, settings, source, free, atoms.get_masses()[:, None], thermostat), velocities
 
 
 def _save(path: Path, run: str, state: _State, lengths: tuple[int, int]) -> None:
