@@ -122,12 +122,15 @@ class DecodeSection(Section):
         campaign file.
     refine
         Fit the positions to the frames; otherwise they are the networks' own.
+    members
+        'all' members of the ensemble vote, or for each movie those 'agreeing' with the others on sample frames of it.
     chunk_MB
         Frame data per chunk [MB]; each chunk is one file of atoms.
     """
 
     model: str = "graphene-si"
     refine: bool = True
+    members: Literal["all", "agreeing"] = "all"
     chunk_MB: float = Field(8.0, gt=0)
 
 

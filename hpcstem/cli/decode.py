@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     default=True,
     show_default=True,
     help="Fit the positions to the frames, or leave them to the networks.",
+)
+@click.option(
+    "--members",
+    type=click.Choice(["all", "agreeing"]),
+    default="all",
+    show_default=True,
+    help="Members of the ensemble that vote on a movie.",
 )
 @click.option("--pixel-size-A", "pixel_size_A", type=float, help="Pixel size [Å], where the files have none.")
 @click.option("--site", default="local", show_default=True, help="Site configuration.")
@@ -64,6 +72,8 @@ def command(
 
         if bad_frames == "refuse":
             raise click.UsageError("--bad-frames refuse does not go with a dataset, which lists them")
+        if members != "all":
+            raise click.UsageError("--members agreeing does not go with a dataset, whose atoms all members vote on")
         decode_dataset(
             movies,
             out,
@@ -84,7 +94,7 @@ def command(
     if not movies:
         raise click.UsageError("Missing argument 'MOVIES...', or --manifest")
     paths = tuple(map(Path, movies))
-    _decode_movies(paths, out, model, refine, pixel_size_A, site, workers, bad_frames or "skip", as_json)
+    _decode_movies(paths, out, model, refine, members, pixel_size_A, site, workers, bad_frames or "skip", as_json)
 
 
 def _decode_movies(
@@ -92,6 +102,7 @@ def _decode_movies(
     out: Path,
     model: str,
     refine: bool,
+    members: str,
     pixel_size_A: float | None,
     site: str,
     workers: int | None,
@@ -109,7 +120,7 @@ def _decode_movies(
         "site": site,
         "movies": [{"path": str(path.resolve()), "pixel_size_A": pixel_size_A} for path in movies],
         "frames": {"bad_frames": bad_frames},
-        "decode": {"model": model, "refine": refine},
+        "decode": {"model": model, "refine": refine, "members": members},
     }
     campaign = checked(Campaign, value, "command line")
     _keep_other_movies(campaign, out)
@@ -123,8 +134,29 @@ def _decode_movies(
     click.echo(f"{summary['n_frames']} frames, {counts or 'no atoms'}; {len(summary['faults'])} frames left out")
     for fault in summary["faults"][:10]:
         click.echo(f"  {fault['movie']} frame {fault['frame']}: {fault['kind']}")
+    if summary["n_obscured"]:
+        click.echo(f"  {summary['n_obscured']} atoms under contamination left out")
+    if summary["n_candidates"]:
+        click.echo(f"  {summary['n_candidates']} places for unknown species or defects: {out / 'decode' / 'frames'}")
+    for movie in summary["movies"]:
+        for line in _warnings(movie):
+            click.echo(f"warning: {line}", err=True)
     for folder in atoms:
         click.echo(f"atoms: {folder}")
+
+
+def _warnings(movie: dict[str, Any]) -> Iterator[str]:
+    """What makes the atoms of a movie less than sure."""
+    compared = movie["out_of_distribution"]
+    if compared is not None and compared["flagged"]:
+        reasons = ", ".join(f"{one['statistic']} {one['deviation']:+.0f} σ" for one in compared["reasons"])
+        yield (
+            f"movie {movie['name']} is not like the images that the ensemble was trained on "
+            f"(score {compared['score']:.1f}, limit 1): {reasons}"
+        )
+    for member in movie["members"]:
+        if member["reasons"] and member["name"] in movie["decoded_by"]:
+            yield f"in movie {movie['name']}, {member['name']} {'; '.join(member['reasons'])}"
 
 
 def _keep_other_movies(campaign: Campaign, out: Path) -> None:

@@ -17,6 +17,7 @@ _COMMANDS = {
     "frames": ("hpcstem.cli.frames", "Look at movies."),
     "simulate-movie": ("hpcstem.cli.simulate_movie", "Take a simulated movie of known truth."),
     "train": ("hpcstem.cli.train", "Train an ensemble on simulated images."),
+    "reference": ("hpcstem.cli.reference", "Keep what an ensemble's training images look like."),
     "decode": ("hpcstem.cli.decode", "Find the atoms in movies."),
     "watch": ("hpcstem.cli.watch", "Decode the frames that a microscope writes, as they come."),
     "structure": ("hpcstem.cli.structure", "Rings and defects of decoded atoms; simulation cells from them."),

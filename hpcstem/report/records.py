@@ -135,6 +135,29 @@ class Truth(Record):
         return {**value, "species": {key: item for key, item in value.items() if isinstance(item, dict)}}
 
 
+class Deviation(Record):
+    """How far one statistic of a movie is from that of the training images, in standard deviations."""
+
+    statistic: str
+    deviation: float | None = None
+
+
+class Likeness(Record):
+    """How far a movie is from the training images."""
+
+    score: float | None = None
+    flagged: bool | None = None
+    reasons: _Rows[Deviation] = []
+
+
+class DecodedMovie(Record):
+    """What the ensemble makes of one movie as a whole."""
+
+    name: str
+    out_of_distribution: Likeness | None = None
+    decoded_by: _Rows[str] = []
+
+
 class Decode(Record):
     """Content of `decode/decode.json`."""
 
@@ -146,6 +169,9 @@ class Decode(Record):
     executor: str | None = None
     faults: list[Fault] | None = None
     truth: Truth | None = None
+    movies: _Rows[DecodedMovie] = []
+    n_obscured: int | None = None
+    n_candidates: int | None = None
 
 
 class Calibration(Record):

@@ -58,7 +58,35 @@ def uncertainty_section(run: Run) -> Section:
     )
     if members == 1:
         caption += " The ensemble has one network: it has no spread, and says nothing of the uncertainty."
-    return Section(section.key, section.title, [Picture(figure, caption)])
+    return Section(section.key, section.title, [*_likeness(run), Picture(figure, caption)])
+
+
+def _likeness(run: Run) -> list[Block]:
+    """How far each movie is from the training images, and a plain word about those that are too far."""
+    compared = [
+        (movie.name, movie.out_of_distribution)
+        for movie in (run.decode.movies if run.decode else [])
+        if movie.out_of_distribution is not None
+    ]
+    if not compared:
+        return []
+    rows = [
+        (
+            name,
+            quantity(one.score, 2),
+            ", ".join(f"{reason.statistic} {quantity(reason.deviation, 1)} σ" for reason in one.reasons),
+        )
+        for name, one in compared
+    ]
+    shown, note = shortened(rows, _LISTED_MOVIES, "movies")
+    caption = f"Distance of the movies to the training images of the ensemble; 1 is the limit. {note}".strip()
+    header = ("Movie", "Score", "Farthest off")
+    flagged = [name for name, one in compared if one.flagged]
+    warning = "These movies are not like the training images, and what the ensemble finds in them cannot be relied on: "
+    return [
+        *([Words(f"{warning}{', '.join(flagged[:_LISTED_MOVIES])}.")] if flagged else []),
+        Table(header, shown, caption),
+    ]
 
 
 def _detail(run: Run) -> Picture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from hpcstem.errors import AtomTableError, ModelError, MovieError
 from hpcstem.frames import FaultKind, FrameFault, FrameRange, Movie
 from hpcstem.segmentation.decoding import decode
 from hpcstem.segmentation.ensemble import Ensemble
+from hpcstem.segmentation.frame_record import FrameRecord
+
+_FORMAT = 2  # of what a chunk's file says besides its atoms; files of another one are written again
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,15 @@ class ChunkOfMovie:
         The file of atoms.
     file_sha256
         SHA-256 of the movie's file.
+    members
+        Names of the ensemble's members that decode it; empty for all.
     """
 
     movie: Movie
     frames: FrameRange
     path: Path
     file_sha256: str
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,22 @@ class DecodeSummary:
         Atoms per species.
     faults
         Frames left out, by movie.
+    frames
+        What is kept of each frame besides its atoms.
     """
 
     n_frames: int = 0
     n_atoms: Counter[str] = field(default_factory=Counter)
     faults: tuple[tuple[str, FrameFault], ...] = ()
+    frames: tuple[FrameRecord, ...] = ()
 
     def __add__(self, other: DecodeSummary) -> DecodeSummary:
-        return DecodeSummary(self.n_frames + other.n_frames, self.n_atoms + other.n_atoms, self.faults + other.faults)
+        return DecodeSummary(
+            self.n_frames + other.n_frames,
+            self.n_atoms + other.n_atoms,
+            self.faults + other.faults,
+            self.frames + other.frames,
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ class DecodeChunks:
         ModelError
             The ensemble changed.
         """
-        ensemble = loaded_ensemble(self.model, self.digest)
+        ensemble = loaded_ensemble(self.model, self.digest, batch.members)
         frames, indices, faults = batch.movie.read_checked(batch.frames.start, batch.frames.stop)
         if faults and not self.skip_bad_frames:
             raise MovieError(
@@ -100,9 +114,13 @@ class DecodeChunks:
             )
         pixel_size_A = batch.movie.require_pixel_size()
         table = decode(frames, pixel_size_A, ensemble, batch.movie.name, indices, refine=self.refine)
-        metadata = {**self._origin(batch), "faults": [[fault.frame, fault.kind.value] for fault in faults]}
+        metadata = {
+            **self._origin(batch),
+            "faults": [[fault.frame, fault.kind.value] for fault in faults],
+            "frames": table.metadata["frames"],
+        }
         AtomTable.concatenate([AtomTable.empty(metadata), table]).write(batch.path)
-        return _summary(batch, table, faults)
+        return _summary(batch, replace(table, metadata=metadata), faults)
 
     def merge(self, left: DecodeSummary, right: DecodeSummary) -> DecodeSummary:
         """Add the counts."""
@@ -131,7 +149,9 @@ class DecodeChunks:
             "file_sha256": batch.file_sha256,
             "pixel_size_A": batch.movie.require_pixel_size(),
             "model_sha256": self.digest,
+            "members": list(batch.members),
             "refine": self.refine,
+            "format": _FORMAT,
             "start": batch.frames.start,
             "stop": batch.frames.stop,
         }
@@ -142,18 +162,21 @@ def _summary(batch: ChunkOfMovie, table: AtomTable, faults: list[FrameFault]) ->
         len(batch.frames) - len(faults),
         Counter(table.species.tolist()),
         tuple((batch.movie.name, fault) for fault in faults),
+        tuple(FrameRecord.from_dict(record) for record in table.metadata["frames"]),
     )
 
 
-@lru_cache(maxsize=2)
-def loaded_ensemble(model: Path, digest: str) -> Ensemble:
-    """Read an ensemble once per process.
+@lru_cache(maxsize=4)
+def loaded_ensemble(model: Path, digest: str, members: tuple[str, ...] = ()) -> Ensemble:
+    """Read an ensemble, or some members of it, once per process.
 
     Raises
     ------
     ModelError
         It cannot be read, or its SHA-256 is another one.
     """
+    if members:
+        return loaded_ensemble(model, digest).subset(members)
     ensemble = Ensemble.load(model)
     if ensemble.digest != digest:
         raise ModelError(f"the ensemble in {model} changed", ensemble.digest[:12], digest[:12])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -10,9 +10,11 @@ from hpcstem.atoms import NO_TRACK, AtomTable
 from hpcstem.errors import MovieError
 from hpcstem.imaging.resample import to_pixels
 from hpcstem.segmentation.ensemble import Ensemble
-from hpcstem.segmentation.inference import ProbabilityMaps, predict
-from hpcstem.segmentation.locate import locate
+from hpcstem.segmentation.frame_record import FrameRecord
+from hpcstem.segmentation.inference import prepared
 from hpcstem.segmentation.refine import refine as refined
+from hpcstem.segmentation.survey import Survey, survey_frame
+from hpcstem.segmentation.tiles import find_blobs
 
 _SMALLEST_FIELD_A = 4.0
 
@@ -35,8 +37,10 @@ class DecodedFrame:
         Standard deviation per axis of the members' positions [Å], with shape (n,).
     sigma_A
         Standard uncertainty of the position per axis [Å], with shape (n,).
-    maps
-        The probability maps that the atoms were found in.
+    survey
+        What the frame shows besides these atoms.
+    n_obscured
+        Atoms found under contamination, and left out of the above.
     """
 
     positions_px: np.ndarray
@@ -46,11 +50,12 @@ class DecodedFrame:
     detection: np.ndarray
     spread_A: np.ndarray
     sigma_A: np.ndarray
-    maps: ProbabilityMaps
+    survey: Survey
+    n_obscured: int
 
 
 def decode_frame(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble, *, refine: bool = True) -> DecodedFrame:
-    """Find the atoms of one frame.
+    """Find the atoms of one frame; those under contamination are left out.
 
     Parameters
     ----------
@@ -75,8 +80,8 @@ def decode_frame(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble, *, 
             f"field of {field_A:.2f} Å at {pixel_size_A} Å per pixel", wanted=f"at least {_SMALLEST_FIELD_A} Å"
         )
     card = ensemble.card
-    maps = predict(frame, pixel_size_A, ensemble)
-    blobs = locate(maps, card.atom_radius_A)
+    image = prepared(frame, pixel_size_A, ensemble)
+    blobs, spread = find_blobs(image, ensemble)
     spread_A = blobs.spread_px * card.pixel_size_A
     positions_px = to_pixels(blobs.positions_px, card.pixel_size_A, pixel_size_A)
     species = np.array(card.classes)[blobs.classes]
@@ -84,15 +89,18 @@ def decode_frame(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble, *, 
     if refine:
         fit = refined(frame, pixel_size_A, positions_px, species, sigma_A / pixel_size_A)
         positions_px, sigma_A = fit.positions_px, fit.sigma_px * pixel_size_A
+    survey = survey_frame(image, card.pixel_size_A, blobs.positions_px, species, spread, card.atom_radius_A)
+    clear = ~survey.obscured(positions_px * pixel_size_A)
     return DecodedFrame(
-        positions_px=positions_px,
-        positions_A=positions_px * pixel_size_A,
-        species=species,
-        probability=blobs.probability,
-        detection=blobs.detection,
-        spread_A=spread_A,
-        sigma_A=sigma_A,
-        maps=maps,
+        positions_px=positions_px[clear],
+        positions_A=positions_px[clear] * pixel_size_A,
+        species=species[clear],
+        probability=blobs.probability[clear],
+        detection=blobs.detection[clear],
+        spread_A=spread_A[clear],
+        sigma_A=sigma_A[clear],
+        survey=survey,
+        n_obscured=int((~clear).sum()),
     )
 
 
@@ -121,12 +129,18 @@ def decode(
         Indices that the frames carry, with shape (n,); 0, 1, 2 … by default.
     refine
         As in `decode_frame`.
+
+    Returns
+    -------
+    AtomTable
+        With a `FrameRecord` of each frame, as a dictionary, under `frames` of its metadata.
     """
     indices = np.arange(len(frames)) if frame_indices is None else np.asarray(frame_indices)
-    tables = []
+    tables, records = [], []
     for index, frame in zip(indices, frames, strict=True):
         found = decode_frame(frame, pixel_size_A, ensemble, refine=refine)
         n = len(found.species)
+        records.append(asdict(FrameRecord.of(movie, int(index), found.survey, found.n_obscured)))
         tables.append(
             AtomTable(
                 movie=np.full(n, movie),
@@ -142,4 +156,4 @@ def decode(
                 track=np.full(n, NO_TRACK),
             )
         )
-    return AtomTable.concatenate(tables)
+    return replace(AtomTable.concatenate(tables), metadata={"frames": records})

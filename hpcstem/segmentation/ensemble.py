@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from hpcstem.errors import HpcstemError, ModelError
-from hpcstem.files import inside, sha256, whole_file, write_json
+from hpcstem.files import inside, read_json, sha256, whole_file, write_json
 from hpcstem.segmentation.architecture import Layers
 
 if TYPE_CHECKING:
@@ -132,6 +134,27 @@ class Ensemble:
             self._networks[:] = networks  # all at once: another thread must never see some of the members
         return self._networks
 
+    def subset(self, members: Sequence[str]) -> Ensemble:
+        """Return an ensemble of some of the members, named as on the card, in the order there.
+
+        Raises
+        ------
+        ModelError
+            A name is not on the card, or there is none.
+        """
+        unknown = sorted(set(members) - set(self.card.members))
+        if unknown or not members:
+            raise ModelError(
+                f"members of ensemble {self.name}", ", ".join(unknown) or "none", ", ".join(self.card.members)
+            )
+        if len(set(members)) == len(self.card.members):
+            return self
+        kept = [i for i, name in enumerate(self.card.members) if name in members]
+        names = tuple(self.card.members[i] for i in kept)
+        card = self.card.model_copy(update={"members": names})
+        digest = hashlib.sha256("\n".join([self.digest, *names]).encode()).hexdigest()
+        return Ensemble(self.name, card, tuple(self.weights[i] for i in kept), digest)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_networks": []}
 
@@ -154,10 +177,19 @@ def find_ensemble(folder: str | Path) -> Path:
     raise ModelError(f"no ensemble in {folder}", wanted=f"a folder with ensemble.json, or one of: {', '.join(shipped)}")
 
 
+def final_losses(folder: Path, card: EnsembleCard) -> list[float | None]:
+    """Mean loss over the last tenth of each member's training; None where it was not kept."""
+    losses: list[float | None] = []
+    for name in card.members:
+        path = inside(folder, name).with_suffix(".json")
+        history = read_json(path).get("loss", []) if path.is_file() else []
+        last = history[-max(len(history) // 10, 1) :]
+        losses.append(sum(last) / len(last) if last else None)
+    return losses
+
+
 def ensemble_digest(folder: Path, card: EnsembleCard) -> str:
     """SHA-256 that names an ensemble's content, from the digests of its files."""
-    import hashlib
-
     parts = [sha256(inside(folder, name)) for name in ("ensemble.json", *card.members)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

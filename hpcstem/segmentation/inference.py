@@ -36,6 +36,31 @@ class ProbabilityMaps:
         """Standard deviation over members of the probability that there is an atom, (rows, columns), float32."""
         return self.members[:, 0].std(axis=0)
 
+    def part(self, rows: slice, columns: slice) -> ProbabilityMaps:
+        """Return a part of the maps."""
+        return ProbabilityMaps(self.members[:, :, rows, columns], self.pixel_size_A)
+
+
+def prepared(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> np.ndarray:
+    """Bring a frame to the ensemble's pixel size and to its scale of intensity.
+
+    Parameters
+    ----------
+    frame
+        With shape (rows, columns), finite.
+    pixel_size_A
+        Pixel size of the frame [Å].
+    ensemble
+        The networks.
+
+    Returns
+    -------
+    numpy.ndarray
+        With shape (new rows, new columns), float32.
+    """
+    size_A = ensemble.card.pixel_size_A
+    return normalise(resample(frame[None], pixel_size_A, size_A), size_A)[0]
+
 
 def predict(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> ProbabilityMaps:
     """Run every member on one frame.
@@ -52,14 +77,17 @@ def predict(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> Proba
     ensemble
         The networks.
     """
+    return predict_prepared(prepared(frame, pixel_size_A, ensemble), ensemble)
+
+
+def predict_prepared(image: np.ndarray, ensemble: Ensemble) -> ProbabilityMaps:
+    """Run every member on what `prepared` returns, or on a part of it."""
     import torch
 
-    small = normalise(resample(frame[None], pixel_size_A, ensemble.card.pixel_size_A), ensemble.card.pixel_size_A)[0]
-    rows, columns = small.shape
+    rows, columns = image.shape
     networks = ensemble.networks()
     step = networks[0].reduction
-    padded = np.pad(small, [(0, -rows % step), (0, -columns % step)], mode="symmetric")
-    image = torch.from_numpy(padded)[None, None]
+    padded = torch.from_numpy(np.pad(image, [(0, -rows % step), (0, -columns % step)], mode="symmetric"))[None, None]
     with torch.inference_mode():
-        maps = torch.cat([network(image).softmax(dim=1) for network in networks])
+        maps = torch.cat([network(padded).softmax(dim=1) for network in networks])
     return ProbabilityMaps(maps[..., :rows, :columns].numpy(), ensemble.card.pixel_size_A)

@@ -74,7 +74,7 @@ def locate(maps: ProbabilityMaps, atom_radius_A: float) -> Blobs:
     mass, area = window.mass_and_area(atom, centre)
     centre, mass, area = (x[area >= 0.5 * window.area] for x in (centre, mass, area))
     centre, mass = (x[mass >= _LEAST_SHARE * area] for x in (centre, mass))
-    centre = _without_doubles(centre, mass, SAME_ATOM_A / maps.pixel_size_A)
+    centre = centre[without_doubles(centre, mass, SAME_ATOM_A / maps.pixel_size_A)]
     per_class = np.stack([window.mean(channel, centre) for channel in mean[1:]], axis=1)
     classes = per_class.argmax(axis=1) + 1 if len(centre) else np.zeros(0, int)
     probability = per_class.max(axis=1, initial=0)
@@ -98,11 +98,11 @@ def _peaks(atom: np.ndarray, radius_px: float) -> np.ndarray:
     return np.array(ndimage.center_of_mass(is_peak, labels, np.arange(1, n + 1)), float).reshape(-1, 2)
 
 
-def _without_doubles(centre: np.ndarray, mass: np.ndarray, distance_px: float) -> np.ndarray:
-    """Leave out each point with a heavier one within a distance; of two equal ones the first stays."""
+def without_doubles(centre: np.ndarray, mass: np.ndarray, distance_px: float) -> np.ndarray:
+    """Indices of the points without a heavier one within a distance; of two equal ones the first stays."""
     pairs = cKDTree(centre).query_pairs(distance_px, output_type="ndarray") if len(centre) else np.empty((0, 2), int)
     lighter = np.where(mass[pairs[:, 0]] < mass[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
-    return np.delete(centre, lighter, axis=0)
+    return np.delete(np.arange(len(centre)), lighter)
 
 
 class _Window:

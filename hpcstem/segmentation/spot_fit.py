@@ -12,9 +12,10 @@ from hpcstem.segmentation.spots import draw, sweep
 
 FARTHEST_A = 0.4
 """An atom that strays farther than this from where it was found has been lost [Å]."""
+KNOTS_A = 3.0
+"""Distance of the knots of a smooth background: no atom follows it, contamination does [Å]."""
 
 _RADIUS_A = 1.5
-_KNOTS_A = 3.0
 _OUTLIER = 8.0  # standard deviations: beyond what Poisson noise of few counts reaches
 _LEAST_VARIANCE = 0.1  # of the mean one: no pixel is all that is known
 _LEAST_NOISE = 1e-12  # of images without noise, in units of the contrast squared
@@ -67,7 +68,7 @@ class SpotFit:
         self.information = np.zeros((len(self.x), 3, 3))
         self._expected_height, self.pull = self.height.copy(), np.zeros(len(self.x))
         radius = math.ceil(_RADIUS_A / pixel_size_A)
-        self.profile = fit_profile(image, self.x, self.y, self.height, pixel_size_A, radius, _KNOTS_A)
+        self.profile = fit_profile(image, self.x, self.y, self.height, pixel_size_A, radius, KNOTS_A)
         self.residual = image.copy()
         draw(self.residual, self.x, self.y, -self.height, *self.profile.arrays)
         self._fit_background()
@@ -76,6 +77,13 @@ class SpotFit:
     def model(self) -> np.ndarray:
         """Atoms and background, with shape (rows, columns), float32."""
         return self._image - self.residual
+
+    @property
+    def background(self) -> np.ndarray:
+        """What is smooth in the model, with shape (rows, columns), float32."""
+        image = self.model
+        draw(image, self.x, self.y, -self.height, *self.profile.arrays)
+        return image
 
     def sweep(self, times: int) -> None:
         """Improve each atom in turn and then the background, so many times."""
@@ -142,7 +150,7 @@ class SpotFit:
         slope = np.zeros((2 * middle, 2 * middle), np.float32)
         x, y = np.array([middle - 0.5, middle + 0.5]), np.full(2, float(middle))
         draw(slope, x, y, np.array([-1.0, 1.0]), *self.profile.arrays)
-        smooth = smooth_part(slope, self.pixel_size_A, _KNOTS_A)
+        smooth = smooth_part(slope, self.pixel_size_A, KNOTS_A)
         return float((smooth**2).sum() / (slope**2).sum())
 
     def noise_correlation(self) -> float:
@@ -158,7 +166,7 @@ class SpotFit:
         return float(max(along_x, 1.0) * max(along_y, 1.0))
 
     def _fit_background(self) -> None:
-        self.residual -= smooth_part(self.residual, self.pixel_size_A, _KNOTS_A)
+        self.residual -= smooth_part(self.residual, self.pixel_size_A, KNOTS_A)
 
 
 def _noise_line(model: np.ndarray, squares: np.ndarray) -> tuple[float, float, float]:

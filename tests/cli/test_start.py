@@ -14,6 +14,7 @@ COMMANDS = [
     "frames",
     "simulate-movie",
     "train",
+    "reference",
     "decode",
     "watch",
     "structure",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,13 @@ from hpcstem.campaign.progress import progress_bar
 from hpcstem.campaign.run import Outputs
 from hpcstem.campaign.schema import Campaign
 from hpcstem.campaign.stage import Job, Stage
+from hpcstem.campaign.stages.decode_samples import MovieSample, sample_frames
 from hpcstem.campaign.stages.frames import movie_paths, open_movies
 from hpcstem.files import whole_file, write_json
 
 if TYPE_CHECKING:
     from hpcstem.frames import Movie
     from hpcstem.segmentation.chunks import ChunkOfMovie, DecodeChunks, DecodeSummary
-    from hpcstem.segmentation.ensemble import Ensemble
-
-_SAMPLE_FRAMES = 3
 
 
 def settings(campaign: Campaign) -> Any:
@@ -38,17 +37,24 @@ def inputs(job: Job) -> dict[str, str]:
 
 
 def work(job: Job) -> Outputs:
-    """Write `decode/atoms/MOVIE/chunk-*.parquet`, `decode/maps/MOVIE.npz` of sample frames, `decode/decode.json`."""
+    """Write `decode/atoms/MOVIE/chunk-*.parquet`, `decode/decode.json`, and of each movie what else its frames show.
+
+    That is `decode/maps/MOVIE.npz` of sample frames, and `decode/frames/MOVIE.json` with cover and candidates.
+    """
     from hpcstem.campaign.lattice_hint import lattice_hint
     from hpcstem.segmentation.chunks import DecodeChunks, DecodeSummary
     from hpcstem.segmentation.ensemble import Ensemble, find_ensemble
+    from hpcstem.segmentation.reference import load_reference
 
     model = find_ensemble(job.campaign.decode.model)
     ensemble = Ensemble.load(model)
+    reference = load_reference(model, ensemble)
     section = job.campaign.decode
     analysis = DecodeChunks(model, ensemble.digest, job.campaign.frames.bad_frames == "skip", section.refine)
     movies = open_movies(job)
-    chunks = [chunk for movie in movies for chunk in plan(job, movie)]
+    samples = {movie.name: MovieSample(movie, model, ensemble) for movie in movies}
+    members = {name: sample.agreeing if section.members == "agreeing" else () for name, sample in samples.items()}
+    chunks = [chunk for movie in movies for chunk in plan(job, movie, members[movie.name])]
     started = time.monotonic()
     missing = [c for c in chunks if not job.run.intact("decode", c.path) or analysis.written(c) is None]
     if missing:
@@ -57,7 +63,8 @@ def work(job: Job) -> Outputs:
             executor.run(analysis, missing, on_batch=update)
     seconds = time.monotonic() - started
     total = sum((_written(analysis, chunk) for chunk in chunks), DecodeSummary())
-    notes = [_write_maps(job, movie, ensemble) for movie in movies]
+    notes = [_write_maps(job, samples[movie.name]) for movie in movies]
+    notes += [_write_frames(job, movie.name, total) for movie in movies]
     redone = sum(len(chunk.frames) for chunk in missing)
     path = job.run.path("decode/decode.json")
     write_json(
@@ -76,6 +83,12 @@ def work(job: Job) -> Outputs:
             "n_chunks": len(chunks),
             "n_chunks_decoded_now": len(missing),
             "n_atoms": dict(sorted(total.n_atoms.items())),
+            "movies": [
+                {**sample.record(reference), "decoded_by": list(members[name] or ensemble.card.members)}
+                for name, sample in samples.items()
+            ],
+            "n_obscured": sum(frame.n_obscured for frame in total.frames),
+            "n_candidates": sum(len(frame.candidates) for frame in total.frames),
             "faults": [{"movie": name, "frame": fault.frame, "kind": fault.kind.value} for name, fault in total.faults],
             "truth": _against_truth(job, chunks),
         },
@@ -83,31 +96,26 @@ def work(job: Job) -> Outputs:
     job.run.remove_others("decode/atoms/*/*.parquet", [chunk.path for chunk in chunks])
     job.run.remove_others("decode/atoms/*/.*.tmp", [])
     job.run.remove_others("decode/maps/*.npz", notes)
+    job.run.remove_others("decode/frames/*.json", notes)
     return Outputs(tuple(chunk.path for chunk in chunks), (path, *notes))
 
 
-def plan(job: Job, movie: Movie) -> list[ChunkOfMovie]:
-    """Chunks of a movie, and their files."""
+def plan(job: Job, movie: Movie, members: tuple[str, ...] = ()) -> list[ChunkOfMovie]:
+    """Chunks of a movie, their files, and the members of the ensemble that decode them; none for all."""
     from hpcstem.frames import plan_chunks
     from hpcstem.segmentation.chunks import ChunkOfMovie
 
     digest = job.digests.of(movie.path)
     return [
         ChunkOfMovie(
-            movie, r, job.run.path(f"decode/atoms/{movie.name}/chunk-{r.start:06d}-{r.stop:06d}.parquet"), digest
+            movie,
+            r,
+            job.run.path(f"decode/atoms/{movie.name}/chunk-{r.start:06d}-{r.stop:06d}.parquet"),
+            digest,
+            members,
         )
         for r in plan_chunks(movie, int(job.campaign.decode.chunk_MB * 1e6))
     ]
-
-
-def sample_frames(indices: np.ndarray) -> np.ndarray:
-    """First, middle and last of the frames that have atoms."""
-    unique = np.unique(indices)
-    return (
-        unique[np.unique(np.linspace(0, len(unique) - 1, _SAMPLE_FRAMES).round().astype(int))]
-        if len(unique)
-        else unique
-    )
 
 
 def _written(analysis: DecodeChunks, chunk: ChunkOfMovie) -> DecodeSummary:
@@ -119,15 +127,19 @@ def _written(analysis: DecodeChunks, chunk: ChunkOfMovie) -> DecodeSummary:
     return summary
 
 
-def _write_maps(job: Job, movie: Movie, ensemble: Ensemble) -> Path:
+def _write_maps(job: Job, sample: MovieSample) -> Path:
     """Maps of a few frames, for the report."""
     from hpcstem.atoms import AtomTable
     from hpcstem.segmentation.inference import predict
 
-    table = AtomTable.read(job.run.path(f"decode/atoms/{movie.name}"))
-    frames = sample_frames(table.frame)
+    movie, ensemble = sample.movie, sample.ensemble
+    pixel_size_A = movie.require_pixel_size()
+    frames = sample_frames(AtomTable.read(job.run.path(f"decode/atoms/{movie.name}")).frame)
     images = [movie.read(int(i), int(i) + 1)[0] for i in frames]
-    maps = [predict(image, movie.require_pixel_size(), ensemble) for image in images]
+    maps = [
+        sample.maps[int(i)] if int(i) in sample.maps else predict(image, pixel_size_A, ensemble)
+        for i, image in zip(frames, images, strict=True)
+    ]
     path = job.run.path(f"decode/maps/{movie.name}.npz")
     with whole_file(path) as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(
@@ -137,8 +149,15 @@ def _write_maps(job: Job, movie: Movie, ensemble: Ensemble) -> Path:
             probability=np.array([m.mean for m in maps], np.float16),
             spread=np.array([m.spread for m in maps], np.float16),
             map_pixel_size_A=ensemble.card.pixel_size_A,
-            pixel_size_A=movie.require_pixel_size(),
+            pixel_size_A=pixel_size_A,
         )
+    return path
+
+
+def _write_frames(job: Job, movie: str, total: DecodeSummary) -> Path:
+    """Cover of each frame of a movie, and the places in it for unknown species and defects."""
+    path = job.run.path(f"decode/frames/{movie}.json")
+    write_json(path, [asdict(frame) for frame in total.frames if frame.movie == movie])
     return path
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from hpcstem.campaign.run import Outputs
 from hpcstem.campaign.schema import Campaign, StructureSection
 from hpcstem.campaign.stage import Job, Stage
-from hpcstem.campaign.stages.decode import sample_frames
+from hpcstem.campaign.stages.decode_samples import sample_frames
 from hpcstem.campaign.stages.frames import open_movies
 from hpcstem.errors import StructureError
 from hpcstem.files import whole_file, write_json
