@@ -49,6 +49,7 @@ def command(
     manifest: Path | None,
     model: str,
     refine: bool,
+    members: str,
     pixel_size_A: float | None,
     site: str,
     workers: int | None,
