@@ -20,7 +20,7 @@ from hpcstem.execution.training_rank import Order
 from hpcstem.segmentation.ensemble import Ensemble
 from hpcstem.segmentation.ensemble_training import Progress, checkpoint_path, measure, prepare
 from hpcstem.segmentation.stop_request import TrainingStopped
-from hpcstem.segmentation.training import TrainingConfig
+from hpcstem.segmentation.training_config import TrainingConfig
 
 RANK_PROGRAM = (sys.executable, "-m", "hpcstem.execution.training_rank")
 """Command line of one rank."""

@@ -25,7 +25,8 @@ from hpcstem.files import read_json
 from hpcstem.process_group import ProcessGroup, SingleProcess
 from hpcstem.segmentation.ensemble_training import checkpoint_path, train_one
 from hpcstem.segmentation.stop_request import StopRequest
-from hpcstem.segmentation.training import Conduct, TrainingConfig
+from hpcstem.segmentation.training import Conduct
+from hpcstem.segmentation.training_config import TrainingConfig
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 _SECONDS_TO_STOP = 60.0
