@@ -69,7 +69,6 @@ def _trained(
 ) -> Ensemble:
     """Train in this process, or on the workers of a site."""
     from hpcstem.campaign.progress import TaskBars
-    from hpcstem.errors import ConfigError
     from hpcstem.segmentation.ensemble_training import train_ensemble
     from hpcstem.segmentation.stop_request import StopRequest
 
@@ -77,15 +76,12 @@ def _trained(
         with TaskBars() as bars, StopRequest() as stop:
             return train_ensemble(training, out, bars.follow, stop_requested=lambda: stop.requested)
 
-    from hpcstem.execution import DaskExecutor, load_site, make_executor
+    from hpcstem.execution import load_site
     from hpcstem.execution.ensemble_placement import PlacedTraining, train_placed
-    from hpcstem.execution.local_cluster import available_cores
     from hpcstem.execution.rendezvous import installed_group
+    from hpcstem.execution.training_workers import training_executor
 
     site = load_site(site_name or "local")
-    n_workers = max(ranks, site.workers or available_cores())
     placed = PlacedTraining(ranks, group or installed_group(), site.retries)
-    with TaskBars() as bars, StopRequest() as stop, make_executor(site, n_workers) as executor:
-        if not isinstance(executor, DaskExecutor):
-            raise ConfigError(f"executor of site {site_name}", site.executor, "dask, to place members on its workers")
+    with TaskBars() as bars, StopRequest() as stop, training_executor(site, ranks) as executor:
         return train_placed(training, out, executor, placed, bars.follow, lambda: stop.requested)

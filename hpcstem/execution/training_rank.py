@@ -45,7 +45,7 @@ class Order:
     ranks
         Processes in the group.
     local_rank
-        Number of this process among those of its group on its host.
+        Number of this process's worker among those on its host.
     group
         Implementation of the group.
     checkpoint_every_s
