@@ -24,8 +24,8 @@ def centre_px(image, columns):
 @pytest.fixture(scope="module")
 def both():
     pytest.importorskip("abtem", reason="abTEM is not installed: pip install 'hpcstem[multislice]'")
-    probe = Probe(convergence_mrad=25.0, source_sigma_A=0.3, coma_A=600.0)
-    arguments = (PAIR_A, SPECIES, (25, 30), 0.16, probe)
+    probe = Probe(convergence_mrad=20.0, source_sigma_A=0.3, coma_A=600.0)
+    arguments = (PAIR_A, SPECIES, (22, 30), 0.16, probe)
     return multislice_image(*arguments), ideal_image(*arguments)
 
 
