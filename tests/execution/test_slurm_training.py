@@ -5,11 +5,12 @@ import shlex
 from pathlib import Path
 
 import pytest
+import slurm_cluster
 import yaml
 from slurm_cluster import SlurmCluster, wait_until
 from small_run import command
 
-from hpcstem.config import ConfigError
+from hpcstem.errors import ConfigError
 from hpcstem.execution import load_site
 from hpcstem.execution.training_workers import ranks_per_member, training_executor
 
@@ -33,6 +34,8 @@ def site(slurm: SlurmCluster, tmp_path_factory, monkeypatch) -> Path:
     """A site file in a folder that all nodes see, in a process that could have been started on a login node."""
     for name, value in slurm.environment(PYTHONPATH=str(HERE.parents[1])).items():
         monkeypatch.setenv(name, value)
+    # A dozen programs that import torch, one after another.
+    monkeypatch.setattr(slurm_cluster, "DEADLINE_S", 400)
     folder = tmp_path_factory.mktemp("training", numbered=True)
     monkeypatch.chdir(folder)
     value = {
