@@ -118,7 +118,8 @@ def reporter(rank: int) -> Callable[[int, float], None]:
 
 
 def _stop_with_parent(stop: StopRequest) -> None:
-    while sys.stdin.read(1):
+    # Not through `sys.stdin`: a thread that waits in it holds its lock, over which Python aborts at the end.
+    while os.read(0, 1):
         pass
     stop.request()
     time.sleep(_SECONDS_TO_STOP)
