@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from hpcstem.config import Section, checked, read_yaml
-from hpcstem.segmentation.training import TrainingConfig
+from hpcstem.segmentation.training_config import TrainingConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _Side = Annotated[int, Field(ge=64, le=16384)]

@@ -12,7 +12,7 @@ from hpcstem.cli.show import echo_json, json_option
 if TYPE_CHECKING:
     from hpcstem.execution.rendezvous import GroupKind
     from hpcstem.segmentation.ensemble import Ensemble
-    from hpcstem.segmentation.training import TrainingConfig
+    from hpcstem.segmentation.training_config import TrainingConfig
 
 
 @click.command()
@@ -25,17 +25,30 @@ if TYPE_CHECKING:
     type=click.Choice(["horovod", "torch"]),
     help="What the processes of a member talk over.  [default: horovod where it is installed]",
 )
+@click.option(
+    "--mix",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of labelled frames, or of structures (*.xyz), to train on as well; may be repeated.",
+)
 @click.option("--dry-run", is_flag=True, help="Check the configuration; train nothing.")
 @json_option
 def command(
-    config: Path, out: Path, site: str | None, ranks: int, group: GroupKind | None, dry_run: bool, as_json: bool
+    config: Path,
+    out: Path,
+    site: str | None,
+    ranks: int,
+    group: GroupKind | None,
+    mix: tuple[Path, ...],
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Train the ensemble that CONFIG describes; run again, it goes on where it stopped."""
     from hpcstem.config import checked, read_yaml, shipped_file
-    from hpcstem.segmentation.training import TrainingConfig
+    from hpcstem.segmentation.training_config import TrainingConfig
 
     path = config if config.is_file() else shipped_file("workflows", str(config))
-    training = checked(TrainingConfig, read_yaml(path), str(path))
+    training = checked(TrainingConfig, read_yaml(path), str(path)).with_paths_from(path.parent).mixed_with(mix)
     if dry_run:
         echo_json(training.model_dump(mode="json"))
         return
@@ -56,7 +69,6 @@ def _trained(
 ) -> Ensemble:
     """Train in this process, or on the workers of a site."""
     from hpcstem.campaign.progress import TaskBars
-    from hpcstem.errors import ConfigError
     from hpcstem.segmentation.ensemble_training import train_ensemble
     from hpcstem.segmentation.stop_request import StopRequest
 
@@ -64,15 +76,12 @@ def _trained(
         with TaskBars() as bars, StopRequest() as stop:
             return train_ensemble(training, out, bars.follow, stop_requested=lambda: stop.requested)
 
-    from hpcstem.execution import DaskExecutor, load_site, make_executor
+    from hpcstem.execution import load_site
     from hpcstem.execution.ensemble_placement import PlacedTraining, train_placed
-    from hpcstem.execution.local_cluster import available_cores
     from hpcstem.execution.rendezvous import installed_group
+    from hpcstem.execution.training_workers import training_executor
 
     site = load_site(site_name or "local")
-    n_workers = max(ranks, site.workers or available_cores())
     placed = PlacedTraining(ranks, group or installed_group(), site.retries)
-    with TaskBars() as bars, StopRequest() as stop, make_executor(site, n_workers) as executor:
-        if not isinstance(executor, DaskExecutor):
-            raise ConfigError(f"executor of site {site_name}", site.executor, "dask, to place members on its workers")
+    with TaskBars() as bars, StopRequest() as stop, training_executor(site, ranks) as executor:
         return train_placed(training, out, executor, placed, bars.follow, lambda: stop.requested)

@@ -92,9 +92,9 @@ class DaskExecutor(Executor):
         self._client = self._workers.client
 
     @property
-    def client(self) -> Any:
-        """The `distributed.Client`, for what is placed on workers and not mapped over batches."""
-        return self._client
+    def connection(self) -> Workers:
+        """The workers themselves, for what is placed on them and not mapped over batches."""
+        return self._workers
 
     @property
     def workers(self) -> int:

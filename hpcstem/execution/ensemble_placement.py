@@ -17,10 +17,11 @@ from hpcstem.execution.dask_executor import DaskExecutor
 from hpcstem.execution.rank_process import TOPIC, Outcome, run_rank, signal_ranks
 from hpcstem.execution.rendezvous import GroupKind, local_ranks, rendezvous
 from hpcstem.execution.training_rank import Order
+from hpcstem.execution.workers import Workers
 from hpcstem.segmentation.ensemble import Ensemble
 from hpcstem.segmentation.ensemble_training import Progress, checkpoint_path, measure, prepare
 from hpcstem.segmentation.stop_request import TrainingStopped
-from hpcstem.segmentation.training import TrainingConfig
+from hpcstem.segmentation.training_config import TrainingConfig
 
 RANK_PROGRAM = (sys.executable, "-m", "hpcstem.execution.training_rank")
 """Command line of one rank."""
@@ -90,7 +91,7 @@ def train_placed(
     """
     missing = prepare(config, folder, progress, executor.run)
     if missing:
-        placement = _Placement(config, Path(folder).resolve(), executor.client, placed, progress)
+        placement = _Placement(config, Path(folder).resolve(), executor.connection, placed, progress)
         placement.train(deque(missing), stop_requested)
     return measure(config, folder)
 
@@ -111,11 +112,11 @@ class _Group:
 
 class _Placement:
     def __init__(
-        self, config: TrainingConfig, folder: Path, client: Any, placed: PlacedTraining, progress: Progress
+        self, config: TrainingConfig, folder: Path, connection: Workers, placed: PlacedTraining, progress: Progress
     ) -> None:
-        self._config, self._folder, self._client, self._placed = config, folder, client, placed
-        self._progress = progress
-        self._address = _host(client.scheduler_comm.comm.local_address)
+        self._config, self._folder, self._placed, self._progress = config, folder, placed, progress
+        self._connection, self._client = connection, connection.client
+        self._address = _host(self._client.scheduler_comm.comm.local_address)
         self._waiting: deque[int] = deque()
         self._running: list[_Group] = []
         self._failures: dict[int, int] = {}
@@ -140,6 +141,8 @@ class _Placement:
                     raise TrainingStopped("training stopped as asked; the same command goes on from the checkpoints")
                 if self._running:
                     without_workers_s = time.monotonic()
+                elif self._connection.failure is not None:
+                    raise self._connection.failure
                 elif time.monotonic() - without_workers_s > _SECONDS_FOR_WORKERS:
                     raise ExecutionError("Dask workers", len(present), f"at least {self._placed.ranks}, one per rank")
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -154,12 +157,16 @@ class _Placement:
     def _start_groups(self, present: set[str]) -> None:
         """Place waiting members on workers that no running group has, neighbours on a host together."""
         busy = {worker for group in self._running for worker in group.workers}
-        free = sorted(present - busy, key=lambda worker: (_host(worker), worker))
+        workers = sorted(present, key=lambda worker: (_host(worker), worker))
+        # Among all workers of a host, not those of a group: other groups use its devices too.
+        local_rank = dict(zip(workers, local_ranks([_host(worker) for worker in workers]), strict=True))
+        free = [worker for worker in workers if worker not in busy]
         while self._waiting and len(free) >= self._placed.ranks:
-            workers, free = free[: self._placed.ranks], free[self._placed.ranks :]
-            self._running.append(self._start(self._waiting.popleft(), workers))
+            taken, free = free[: self._placed.ranks], free[self._placed.ranks :]
+            self._running.append(self._start(self._waiting.popleft(), {worker: local_rank[worker] for worker in taken}))
 
-    def _start(self, member: int, workers: list[str]) -> _Group:
+    def _start(self, member: int, workers: dict[str, int]) -> _Group:
+        """Start one process on each worker, which has a number among those of its host."""
         placed, hosts, resources = self._placed, [_host(worker) for worker in workers], ExitStack()
         environments: list[dict[str, str]] = [{}]
         if placed.ranks > 1:
@@ -167,7 +174,7 @@ class _Placement:
         self._n_started += 1
         name = f"{member}/{self._n_started}"
         futures = []
-        for rank, (worker, local_rank) in enumerate(zip(workers, local_ranks(hosts), strict=True)):
+        for rank, (worker, local_rank) in enumerate(workers.items()):
             order = Order(str(self._folder), member, placed.ranks, local_rank, placed.group, placed.checkpoint_every_s)
             futures.append(
                 self._client.submit(
@@ -183,7 +190,7 @@ class _Placement:
                     retries=0,
                 )
             )
-        return _Group(name, member, workers, futures, resources, self._checkpoint_ns(member))
+        return _Group(name, member, list(workers), futures, resources, self._checkpoint_ns(member))
 
     def _look_after(self, group: _Group, present: set[str]) -> None:
         """See who has ended; once all have, take the member as trained or place it again."""

@@ -30,12 +30,13 @@ class TorchGroup:
     """
 
     def __init__(self, device: Device, environment: Mapping[str, str]) -> None:
+        import torch
         import torch.distributed as dist
 
         self.rank, self.size = int(environment[RANK]), int(environment[SIZE])
         if device.kind != "cpu":
             # NCCL sends from the current device.
-            getattr(__import__("torch"), device.kind).set_device(device.index)
+            getattr(torch, device.kind).set_device(device.index)
         store = dist.TCPStore(
             environment[STORE_ADDRESS], int(environment[STORE_PORT]), is_master=False, timeout=_TIMEOUT
         )

@@ -25,7 +25,8 @@ from hpcstem.files import read_json
 from hpcstem.process_group import ProcessGroup, SingleProcess
 from hpcstem.segmentation.ensemble_training import checkpoint_path, train_one
 from hpcstem.segmentation.stop_request import StopRequest
-from hpcstem.segmentation.training import Conduct, TrainingConfig
+from hpcstem.segmentation.training import Conduct
+from hpcstem.segmentation.training_config import TrainingConfig
 
 _SECONDS_BETWEEN_REPORTS = 0.5
 _SECONDS_TO_STOP = 60.0
@@ -44,7 +45,7 @@ class Order:
     ranks
         Processes in the group.
     local_rank
-        Number of this process among those of its group on its host.
+        Number of this process's worker among those on its host.
     group
         Implementation of the group.
     checkpoint_every_s
@@ -117,7 +118,8 @@ def reporter(rank: int) -> Callable[[int, float], None]:
 
 
 def _stop_with_parent(stop: StopRequest) -> None:
-    while sys.stdin.read(1):
+    # Not through `sys.stdin`: a thread that waits in it holds its lock, over which Python aborts at the end.
+    while os.read(0, 1):
         pass
     stop.request()
     time.sleep(_SECONDS_TO_STOP)

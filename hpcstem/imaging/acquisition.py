@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ from scipy import ndimage
 
 from hpcstem.imaging.linear import ideal_image
 from hpcstem.imaging.probe import Probe, annular_cross_section_A2
+
+ImageModel = Callable[[np.ndarray, np.ndarray, tuple[int, int], float, Probe, np.ndarray | None], np.ndarray]
+"""What takes the arguments of `hpcstem.imaging.linear.ideal_image` and gives such an image."""
 
 SHEET_DENSITY_PER_A2 = 4 / (3 * np.sqrt(3)) / 1.42**2
 """Carbon atoms per Å² of graphene with bonds of 1.42 Å."""
@@ -72,6 +76,7 @@ def acquire(
     probe: Probe,
     acquisition: Acquisition,
     rng: np.random.Generator,
+    image_model: ImageModel = ideal_image,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take one frame of a flat structure.
 
@@ -83,6 +88,8 @@ def acquire(
         Dose, background and errors.
     rng
         Source of all randomness.
+    image_model
+        Gives the noise-free signal.
 
     Returns
     -------
@@ -94,7 +101,7 @@ def acquire(
     # Beam position errors are correlated over a few rows: mains hum and table vibration are slower than one row.
     jitter = ndimage.gaussian_filter1d(rng.normal(size=(shape[0], 2)), 0.7, axis=0) * 1.58
     offset = jitter * acquisition.row_jitter_A * np.array([1.0, 0.3])
-    signal = ideal_image(positions_A, species, shape, pixel_size_A, probe, offset) / SHEET_DENSITY_PER_A2
+    signal = image_model(positions_A, species, shape, pixel_size_A, probe, offset) / SHEET_DENSITY_PER_A2
     layer = acquisition.contamination * contamination_map(shape, pixel_size_A, acquisition.contamination_cover, rng)
     per_pixel = (
         acquisition.dose_e_per_A2 * pixel_size_A**2 * annular_cross_section_A2(probe.voltage_kV) * SHEET_DENSITY_PER_A2

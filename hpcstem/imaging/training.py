@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
-from hpcstem.imaging.acquisition import Acquisition, acquire
+from hpcstem.imaging.acquisition import Acquisition, ImageModel, acquire
+from hpcstem.imaging.defect_library import library_sheet, load_library
+from hpcstem.imaging.linear import ideal_image
 from hpcstem.imaging.masks import class_mask
 from hpcstem.imaging.probe import Probe, annular_cross_section_A2
 from hpcstem.imaging.resample import resample, to_pixels
-from hpcstem.structure.building import random_graphene
+from hpcstem.structure.building import MAX_STRAIN, random_graphene
 
 OBSCURING = 2.5
 """Contamination this many times brighter than the sheet hides its atoms."""
@@ -52,6 +55,17 @@ class TrainingRecipe(BaseModel):
         Pixel size of the simulated movie before it is resampled [Å], logarithmic.
     electrons_per_carbon
         Detected electrons per carbon atom in one frame, logarithmic.
+    strain
+        Largest element of the strain of a sheet.
+    displacement_A
+        Standard deviation per axis of random displacements of the atoms of one image [Å]. Networks that have seen
+        atoms on their sites only put atoms there.
+    structures
+        Extended XYZ files of structures to draw from besides, such as relaxed defects.
+    structures_share
+        Share of the images that show one of them, where there are any.
+    image_model
+        `linear`, or `multislice` by abTEM, from the extra of that name.
     atom_radius_A
         Radius of the discs in the mask [Å].
     """
@@ -74,6 +88,11 @@ class TrainingRecipe(BaseModel):
     row_jitter_A: NonNegativeRange = (0.0, 0.12)
     scan_distortion: float = Field(0.03, ge=0, lt=0.2)
     readout: NonNegativeRange = (0.0, 0.5)
+    strain: float = Field(MAX_STRAIN, ge=0, le=0.1)
+    displacement_A: NonNegativeRange = (0.0, 0.0)
+    structures: tuple[Path, ...] = ()
+    structures_share: float = Field(0.5, ge=0, le=1)
+    image_model: Literal["linear", "multislice"] = "linear"
     atom_radius_A: float = Field(0.48, gt=0.1, lt=0.7)
 
 
@@ -114,10 +133,12 @@ def training_sample(recipe: TrainingRecipe, seed: np.random.SeedSequence) -> Tra
     # Two spare pixels: resampling drops a part of a pixel at the end.
     n_native = int(np.ceil((recipe.n_pixels + 2) * recipe.pixel_size_A / native_A))
     width_A = n_native * native_A
-    positions_A, species = random_graphene(width_A, width_A, rng)
+    positions_A, species = _draw_specimen(recipe, width_A, rng)
     positions_A = _distort(positions_A, width_A, recipe.scan_distortion, rng)
     probe, acquisition = _draw_microscope(recipe, rng)
-    counts, contamination = acquire(positions_A, species, (n_native, n_native), native_A, probe, acquisition, rng)
+    counts, contamination = acquire(
+        positions_A, species, (n_native, n_native), native_A, probe, acquisition, rng, _image_model(recipe)
+    )
     crop = (slice(recipe.n_pixels), slice(recipe.n_pixels))
     image = resample(counts, native_A, recipe.pixel_size_A)[crop]
     obscured = resample(contamination, native_A, recipe.pixel_size_A)[crop] > OBSCURING
@@ -157,6 +178,26 @@ class _Sampler:
 
     def __call__(self, seed: np.random.SeedSequence) -> TrainingSample:
         return training_sample(self.recipe, seed)
+
+
+def _draw_specimen(recipe: TrainingRecipe, width_A: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms of a random sheet, or of a structure of the library; keys that are left out draw no random numbers."""
+    if recipe.structures and rng.random() < recipe.structures_share:
+        library = load_library(recipe.structures)
+        positions_A, species = library_sheet(library, width_A, width_A, recipe.strain, rng)
+    else:
+        positions_A, species = random_graphene(width_A, width_A, rng, recipe.strain)
+    if recipe.displacement_A[1] > 0:
+        positions_A = positions_A + rng.normal(0.0, rng.uniform(*recipe.displacement_A), positions_A.shape)
+    return positions_A, species
+
+
+def _image_model(recipe: TrainingRecipe) -> ImageModel:
+    if recipe.image_model == "linear":
+        return ideal_image
+    from hpcstem.imaging.multislice import multislice_image
+
+    return multislice_image
 
 
 def _draw_microscope(recipe: TrainingRecipe, rng: np.random.Generator) -> tuple[Probe, Acquisition]:

@@ -20,8 +20,16 @@ from hpcstem.process_group import SingleProcess
 from hpcstem.segmentation.decoding import decode_frame
 from hpcstem.segmentation.ensemble import Ensemble, EnsembleCard, save_card, save_member
 from hpcstem.segmentation.score import Score, away_from_edge, match, score
-from hpcstem.segmentation.training import Conduct, TrainingConfig, train_member
-from hpcstem.segmentation.training_set import Run, is_training_set, open_training_set, run_here, write_training_set
+from hpcstem.segmentation.training import Conduct, train_member
+from hpcstem.segmentation.training_config import TrainingConfig
+from hpcstem.segmentation.training_set import (
+    Run,
+    is_training_set,
+    open_training_set,
+    run_here,
+    training_set_digest,
+    write_training_set,
+)
 
 Progress = Callable[[str, int, int, float], None]
 """Called with what is being done, steps done, steps in all, and the loss (NaN where there is none)."""
@@ -110,7 +118,7 @@ def train_one(
     config: TrainingConfig, folder: Path, member: int, on_step: Callable[[int, float], None], conduct: Conduct
 ) -> None:
     """Train one member on the images that `prepare` drew; rank 0 writes its files."""
-    images, masks = open_training_set(folder / _TRAINING_SET)
+    images, masks = open_training_set(folder / _TRAINING_SET, config.mix, config.mix_share)
     weights, history = train_member(images, masks, config, _seeds(config)[2 + member], on_step, conduct)
     if conduct.group.rank == 0:
         path = _member_path(folder, member)
@@ -182,7 +190,8 @@ def _unmeasured_card(config: TrainingConfig, folder: Path, members: list[str]) -
             "config": config.model_dump(mode="json"),
             "versions": _versions(),
             "weights_sha256": [sha256(folder / name) for name in members],
-            "training_set_sha256": read_json(folder / _TRAINING_SET / "training-set.json")["sha256"],
+            "training_set_sha256": training_set_digest(folder / _TRAINING_SET),
+            "mix_sha256": [training_set_digest(other) for other in config.mix],
         },
     )
 

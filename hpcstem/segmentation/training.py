@@ -13,60 +13,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from hpcstem.device import CPU, Device
 from hpcstem.errors import ModelError
-from hpcstem.imaging.training import TrainingRecipe
 from hpcstem.ownership import owned_block
 from hpcstem.process_group import ProcessGroup, SingleProcess
-from hpcstem.segmentation.architecture import LAYERS, Layers
 from hpcstem.segmentation.batches import Images, augmented_batch
 from hpcstem.segmentation.checkpoint import load_checkpoint, save_checkpoint
 from hpcstem.segmentation.stop_request import TrainingStopped
+from hpcstem.segmentation.training_config import TrainingConfig
 
 if TYPE_CHECKING:
     import torch
-
-
-class TrainingConfig(BaseModel):
-    """What `hpcstem train` reads.
-
-    Attributes
-    ----------
-    recipe
-        What the training images are drawn from.
-    n_samples, n_validation
-        Training images, and simulated images held out for metrics.
-    members
-        Networks in the ensemble.
-    steps, batch_size, learning_rate
-        Of Adam; the rate falls to zero by a half cosine.
-    silicon_weight
-        Weight of Si pixels in the cross-entropy; Si is rare.
-    precision
-        `mixed` computes convolutions in the device's short number type where it has one, else in float32.
-    seed
-        Gives every random stream.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    recipe: TrainingRecipe = TrainingRecipe()
-    n_samples: int = Field(2000, ge=8)
-    n_validation: int = Field(64, ge=4)
-    members: int = Field(3, ge=1, le=100)
-    filters: int = Field(16, ge=2, le=256)
-    layers: Layers = LAYERS
-    steps: int = Field(2000, ge=1)
-    batch_size: int = Field(8, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    silicon_weight: float = Field(2.0, gt=0)
-    precision: Literal["float32", "mixed", "float64"] = "float32"
-    seed: int = Field(0, ge=0)
 
 
 @dataclass

@@ -18,6 +18,7 @@ import numpy as np
 from hpcstem.analysis import Analysis
 from hpcstem.errors import HpcstemError, ModelError
 from hpcstem.files import read_json, sha256, whole_file, write_json
+from hpcstem.imaging.defect_library import load_library
 from hpcstem.imaging.training import TrainingRecipe, training_sample
 from hpcstem.segmentation.normalise import normalise
 
@@ -63,7 +64,8 @@ class ShardWriter:
     @property
     def identity(self) -> str:
         """Digest of all that decides the images."""
-        value = [self.recipe.model_dump(mode="json"), self.n_samples, self.entropy, self.spawn_key]
+        structures = [sha256(path) for path in self.recipe.structures]
+        value = [self.recipe.model_dump(mode="json"), structures, self.n_samples, self.entropy, self.spawn_key]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
     def process(self, shard: int) -> tuple[dict[str, Any], ...]:
@@ -166,11 +168,12 @@ def write_training_set(
     entropy = seed.entropy
     if not isinstance(entropy, int):
         raise ModelError("entropy of the seed of a training set", type(entropy).__name__, "one integer")
+    load_library(recipe.structures)  # a mistake in them is said here, before any worker meets it
     writer = ShardWriter(folder, recipe, n_samples, entropy, tuple(seed.spawn_key))
     n_shards = -(-n_samples // IMAGES_PER_SHARD)
     records = run(writer, range(n_shards), lambda done: on_images(min(done * IMAGES_PER_SHARD, n_samples)))
     write_index(folder, records, {"recipe": recipe.model_dump(mode="json"), "pixel_size_A": recipe.pixel_size_A})
-    return str(read_json(folder / _INDEX)["sha256"])
+    return training_set_digest(folder)
 
 
 def is_training_set(folder: Path) -> bool:
@@ -196,20 +199,53 @@ class ShardedImages:
         return self._arrays[shard][index - int(self._ends[shard])]
 
 
-def open_training_set(folder: Path) -> tuple[ShardedImages, ShardedImages]:
-    """Images and masks of a set, mapped from its files.
+def open_training_set(
+    folder: Path, mix: Sequence[Path] = (), mix_share: float = 0.25
+) -> tuple[ShardedImages, ShardedImages]:
+    """Images and masks of a set, mapped from its files, and of further sets in its company.
+
+    Parameters
+    ----------
+    folder
+        Of the set.
+    mix
+        Folders of further sets, with images of the same size.
+    mix_share
+        Share of the images that are of the further sets, as nearly as whole repetitions of them give it.
 
     Raises
     ------
     ModelError
-        There is no whole set in the folder.
+        There is no whole set in a folder, or its images have another size.
     """
+    images, masks = _mapped(folder)
+    more_images, more_masks = list[np.ndarray](), list[np.ndarray]()
+    for other in mix:
+        found = _mapped(other)
+        if found[0][0].shape[1:] != images[0].shape[1:]:
+            size, wanted = found[0][0].shape[1:], images[0].shape[1:]
+            raise ModelError(f"images in {other}", f"{size[0]} × {size[1]}", f"{wanted[0]} × {wanted[1]}")
+        more_images += found[0]
+        more_masks += found[1]
+    n_more, n_images = sum(map(len, more_images)), sum(map(len, images))
+    repeats = max(1, round(mix_share / (1 - mix_share) * n_images / n_more)) if n_more else 0
+    return ShardedImages(images + more_images * repeats), ShardedImages(masks + more_masks * repeats)
+
+
+def training_set_digest(folder: Path) -> str:
+    """SHA-256 over the hashes of all shards of a set."""
+    return str(read_json(folder / _INDEX)["sha256"])
+
+
+def _mapped(folder: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     try:
         numbers = [int(one["shard"]) for one in read_json(folder / _INDEX)["shards"]]
         images, masks = (
             [np.load(folder / f"shard-{n:05d}.{kind}.npy", mmap_mode="r", allow_pickle=False) for n in numbers]
             for kind in ("images", "masks")
         )
-        return ShardedImages(images), ShardedImages(masks)
-    except (HpcstemError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        if not images or any(a.shape != b.shape or a.ndim != 3 for a, b in zip(images, masks, strict=True)):
+            raise ModelError("shards without images, or with masks of another shape")
+        return images, masks
+    except (HpcstemError, OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"no training set in {folder}", error, "a folder written by `hpcstem train`") from error

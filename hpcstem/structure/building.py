@@ -33,12 +33,15 @@ _GRAIN_BOUNDARY_CHANCE = 0.15
 _HOLE_CHANCE = 0.15
 _EDGE_CHANCE = 0.08
 _PERFECT_CHANCE = 0.1
-_MAX_STRAIN = 0.03
+MAX_STRAIN = 0.03
+"""Largest element of the strain of a random sheet, unless another is asked for."""
 
 Defect = Callable[[BondGraph, int], BondGraph]
 
 
-def random_graphene(width_A: float, height_A: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def random_graphene(
+    width_A: float, height_A: float, rng: np.random.Generator, max_strain: float = MAX_STRAIN
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw a flat sheet with random rotation, strain, defects, and sometimes a grain boundary, hole or edge.
 
     One sheet in ten is perfect. The others hold about one point defect per 400 Å² (single vacancy, 5-8-5,
@@ -51,6 +54,8 @@ def random_graphene(width_A: float, height_A: float, rng: np.random.Generator) -
         Extent of the field in x and y [Å].
     rng
         Draws everything; the same state gives the same sheet.
+    max_strain
+        Largest element of the strain.
 
     Returns
     -------
@@ -68,9 +73,9 @@ def random_graphene(width_A: float, height_A: float, rng: np.random.Generator) -
     if not (width_A > 0 and height_A > 0):
         raise StructureError("field of the sheet", f"{width_A} × {height_A} Å", "positive lengths")
     field_A = np.array([width_A, height_A])
-    deformation = strain_matrix(tuple(rng.uniform(-_MAX_STRAIN, _MAX_STRAIN, 3)))
+    deformation = strain_matrix(tuple(rng.uniform(-max_strain, max_strain, 3)))
     # The sheet is built without strain over a field that still covers the one asked for when strained.
-    built_A = field_A * (1.0 + 2.0 * _MAX_STRAIN) + 2.0 * (MARGIN_A + 3.0)
+    built_A = field_A * (1.0 + 2.0 * max_strain) + 2.0 * (MARGIN_A + 3.0)
     sheet = _perfect(built_A, rng) if rng.random() < _PERFECT_CHANCE else _with_defects(built_A, rng)
     positions_A = (sheet.positions_A - built_A / 2.0) @ deformation.T + field_A / 2.0
     shown = ((positions_A >= -MARGIN_A) & (positions_A <= field_A + MARGIN_A)).all(axis=1)

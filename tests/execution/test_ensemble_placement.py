@@ -4,9 +4,12 @@ import importlib.util
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import patient_rank
+import psutil
 import pytest
 
 from hpcstem.errors import ExecutionError
@@ -75,6 +78,16 @@ def once_held(folder, n_ranks, act):
     return progress
 
 
+def kill_and_wait(process):
+    """Kill -9, and wait until its children have no parent any more."""
+    os.kill(process, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(process).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def attempts(folder):
     """First and last step of each process that trained."""
     steps = [list(map(int, path.read_text().split())) for path in folder.glob("steps-*")]
@@ -86,7 +99,7 @@ def weights(folder):
 
 
 def test_a_killed_worker_costs_its_member_a_restart_and_the_other_nothing(executor, patient, unbroken):
-    progress = once_held(patient, 2, lambda held: os.kill(held[0][2], signal.SIGKILL))
+    progress = once_held(patient, 2, lambda held: kill_and_wait(held[0][2]))
     ensemble = train_placed(TINY, patient, executor, PlacedTraining(checkpoint_every_s=0.0), progress)
     assert weights(patient) == weights(unbroken)
     assert ensemble.card.metrics["C"]["n_true"] > 10
