@@ -13,4 +13,4 @@ cd /scratch/run
 
 # MPI ranks, each with one thread.
 export OMP_NUM_THREADS=1
-exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpu-bind=none /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit

@@ -12,4 +12,4 @@ set -e
 cd /scratch/run
 
 # One launcher of simulations on each node.
-exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpu-bind=none /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
