@@ -52,7 +52,6 @@ def command(
         click.echo(text, nl=False)
         return
     system = batch_system(loaded)
-    assert system is not None  # noqa: S101  require_submittable said so
     number = {job: number for number, job in system.live().items()}.get(name)
     status = "queued"
     if number is None:

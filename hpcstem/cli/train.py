@@ -70,7 +70,8 @@ def _trained(
     from hpcstem.execution.rendezvous import installed_group
 
     site = load_site(site_name or "local")
-    n_workers = max(ranks, site.workers or available_cores())
+    # In batch jobs the site says how many; the cores of this machine say nothing of those.
+    n_workers = max(ranks, site.workers or available_cores()) if site.scheduler.kind == "none" else None
     placed = PlacedTraining(ranks, group or installed_group(), site.retries)
     with TaskBars() as bars, StopRequest() as stop, make_executor(site, n_workers) as executor:
         if not isinstance(executor, DaskExecutor):

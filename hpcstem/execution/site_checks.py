@@ -34,8 +34,8 @@ def site_checks(site: Site, name_or_path: str | Path) -> list[Check]:
     name_or_path
         What it was loaded by, for the messages.
     """
-    system = batch_system(site)
-    nodes = None if system is None else system.allocation_nodes(os.environ)
+    has_jobs = site.scheduler.kind != "none"
+    nodes = batch_system(site).allocation_nodes(os.environ) if has_jobs else None
     return [
         *_jobs(site, name_or_path),
         _tried("interface", lambda: find_interface(site.network.interfaces), "network: {interfaces: […]}"),
@@ -56,10 +56,10 @@ def _tried(name: str, trial: Callable[[], str], fix: str) -> Check:
 
 def _jobs(site: Site, name_or_path: str | Path) -> Iterator[Check]:
     """Whether jobs can be submitted, and the batch system answers."""
-    system = batch_system(site)
-    if system is None:
+    if site.scheduler.kind == "none":
         yield Check("batch system", Status.ABSENT, "this site has none")
         return
+    system = batch_system(site)
 
     def submittable() -> str:
         require_submittable(site, name_or_path)
