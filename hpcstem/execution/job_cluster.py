@@ -84,6 +84,7 @@ def job_cluster(site: Site, jobs: tuple[int, int], workers_per_node: int) -> Ite
 def _job_class(site: Site, system: BatchSystem, tls: Path, workers: Workers, workers_per_node: int) -> Any:
     """A job of dask-jobqueue whose script is one of ours: it quotes, and starts one process per device."""
     from dask_jobqueue.core import Job
+    from distributed.core import Status
 
     class SiteJob(Job):
         cancel_command: Any = system.cancel_program
@@ -108,6 +109,10 @@ def _job_class(site: Site, system: BatchSystem, tls: Path, workers: Workers, wor
                 workers.failure = error
                 return ""
 
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed  # dask-jobqueue leaves it running, which a closing cluster may find wrong
+
         def _job_id_from_submit_output(self, out: str) -> str:
             return out
 
@@ -116,6 +121,7 @@ def _job_class(site: Site, system: BatchSystem, tls: Path, workers: Workers, wor
 
 def _adaptive_class(system: BatchSystem, workers: Workers, threads_per_job: int, tls: Path) -> Any:
     """How many jobs there should be, and which of them are gone."""
+    from distributed.core import Status
     from distributed.deploy import Adaptive
 
     class ByWork(Adaptive):
@@ -156,7 +162,7 @@ def _adaptive_class(system: BatchSystem, workers: Workers, threads_per_job: int,
             for name, job in known.items():
                 if not job.job_id or job.job_id in live or name not in self.cluster.workers:
                     continue
-                del self.cluster.workers[name]
+                self.cluster.workers.pop(name).status = Status.closed
                 arrived = any(worker == name or worker.startswith(f"{name}-") for worker in self._arrived)
                 self._n_fruitless = 0 if arrived else self._n_fruitless + 1
                 if self._n_fruitless >= _MOST_FRUITLESS_JOBS:
