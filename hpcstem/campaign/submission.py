@@ -101,7 +101,6 @@ def _submit(
     site: Site, run: Run, campaign: Campaign, stages: list[StageJob], on_job: Callable[[StageJob], None]
 ) -> list[StageJob]:
     system = batch_system(site)
-    assert system is not None  # noqa: S101  require_submittable said so
     # Asked, not read from jobs.json: this process may be killed between handing a job over and writing its number.
     live = {name: number for number, name in system.live().items()}
     queued = {found.stage: live[name] for found in stages if (name := _job_name(run, found.stage)) in live}

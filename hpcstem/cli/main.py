@@ -13,6 +13,7 @@ from hpcstem.errors import HpcstemError
 _COMMANDS = {
     "run": ("hpcstem.cli.run", "Run a campaign: every stage that is not done yet."),
     "submit": ("hpcstem.cli.submit", "Submit a campaign to a batch system, one job per stage."),
+    "batch": ("hpcstem.cli.batch", "Submit one hpcstem command as a batch job."),
     "doctor": ("hpcstem.cli.doctor", "Say what works on this machine, and how to mend the rest."),
     "frames": ("hpcstem.cli.frames", "Look at movies."),
     "simulate-movie": ("hpcstem.cli.simulate_movie", "Take a simulated movie of known truth."),

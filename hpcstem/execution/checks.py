@@ -42,7 +42,7 @@ def checks(site: Site | None = None) -> list[Check]:
         _mpi(),
         _horovod(),
         *(_scheduler(name, command) for name, command in _SCHEDULERS.items()),
-        _scratch(scratch),
+        writes("scratch", scratch, "scratch: a folder with write permission, in the site file"),
     ]
 
 
@@ -53,31 +53,49 @@ def _python() -> Check:
     return Check("python", Status.OK, detail)
 
 
-def _probe(name: str, launcher: list[str] | None = None) -> tuple[bool, str]:
-    """Run a probe in a process of its own; whether it worked, and its line or the reason."""
+def probe(name: str, launcher: list[str] | None = None, timeout_s: float | None = None) -> tuple[bool, str]:
+    """Run a probe in a process of its own.
+
+    Parameters
+    ----------
+    name
+        One of `hpcstem.execution.probe.PROBES`.
+    launcher
+        Beginning of a command line that starts it as several processes.
+    timeout_s
+        When it is ended; after 20 s by default.
+
+    Returns
+    -------
+    works : bool
+        Whether it worked.
+    detail : str
+        Its line, or the reason.
+    """
+    timeout_s = _TIMEOUT_S if timeout_s is None else timeout_s
     command = [*(launcher or []), sys.executable, "-m", "hpcstem.execution.probe", name]
     # A session of its own, so that a probe that hangs is ended with all that it started.
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        output, errors = process.communicate(timeout=_TIMEOUT_S)
+        output, errors = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        return False, f"no answer in {_TIMEOUT_S:g} s"
+        return False, f"no answer in {timeout_s:g} s"
     if process.returncode != 0:
         return False, next(reversed(errors.strip().splitlines()), f"exit status {process.returncode}")
     return True, output.strip()
 
 
 def _probed(name: str, fix: str) -> Check:
-    works, detail = _probe(name)
+    works, detail = probe(name)
     return Check(name, Status.OK, detail) if works else Check(name, Status.BROKEN, detail, fix)
 
 
 def _gpus() -> Check:
-    works, detail = _probe("gpu")
+    works, detail = probe("gpu")
     if works and detail:
         return Check("GPU", Status.OK, detail)
     return Check("GPU", Status.ABSENT, "torch sees none" if works else detail)
@@ -90,7 +108,7 @@ def _mpi() -> Check:
         launcher = mpiexec_command(2)
     except ExecutionError as error:
         return Check("MPI", Status.ABSENT, str(error.got), str(error.wanted))
-    works, detail = _probe("mpi", launcher)
+    works, detail = probe("mpi", launcher)
     if works and "2 ranks talk" in detail:
         return Check("MPI", Status.OK, f"{detail} ({launcher[0]})")
     return Check("MPI", Status.BROKEN, detail, "pip install 'hpcstem[mpi]', or the mpiexec of mpi4py's MPI library")
@@ -108,16 +126,28 @@ def _scheduler(name: str, command: str) -> Check:
     return Check(name, Status.OK, found) if found else Check(name, Status.ABSENT, f"no {command} on PATH")
 
 
-def _scratch(folder: Path) -> Check:
-    """Write a file, fsync and rename it, as every result is written."""
+def writes(name: str, folder: Path, fix: str, note: str = "") -> Check:
+    """Write a file in a folder, fsync and rename it, as every result is written.
+
+    Parameters
+    ----------
+    name
+        Of the check.
+    folder
+        Where.
+    fix
+        What to write where it cannot be done.
+    note
+        What else there is to know of the folder.
+    """
     trial = folder / f".hpcstem-doctor-{os.getpid()}"
     try:
         with whole_file(trial) as temporary:
             temporary.write_bytes(b"hpcstem")
         trial.unlink()
     except (HpcstemError, OSError) as error:
-        return Check("scratch", Status.BROKEN, str(error), "scratch: a folder with write permission, in the site file")
+        return Check(name, Status.BROKEN, str(error), fix)
     free_GB = shutil.disk_usage(folder).free / 1e9
     if free_GB < _LEAST_FREE_GB:
-        return Check("scratch", Status.BROKEN, f"{folder}: {free_GB:.1f} GB free", "free space, or another folder")
-    return Check("scratch", Status.OK, f"{folder}: written, fsynced, renamed; {free_GB:.0f} GB free")
+        return Check(name, Status.BROKEN, f"{folder}: {free_GB:.1f} GB free", "free space, or another folder")
+    return Check(name, Status.OK, f"{folder}: written, fsynced, renamed; {free_GB:.0f} GB free{note}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hpcstem.errors import ExecutionError
 from hpcstem.execution.site import Site
+from hpcstem.execution.site_sections import expanded
 
 _LIFETIME_DAYS = 30
 _CLOCK_SKEW_DAYS = 1
@@ -28,8 +29,10 @@ def tls_folder(site: Site) -> Iterator[Path]:
     ------
     ExecutionError
         The folder cannot be made.
+    ConfigError
+        The variable that its path begins with is not set.
     """
-    parent = Path(os.path.expandvars(site.paths.scratch)) if site.paths.scratch else Path.home()
+    parent = Path.home() if site.paths.scratch is None else expanded(site.paths.scratch)
     try:
         hidden = parent / ".hpcstem"
         hidden.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -44,21 +44,24 @@ def job_cluster(site: Site, jobs: tuple[int, int], workers_per_node: int) -> Ite
 
     Raises
     ------
+    ConfigError
+        The site has no batch system.
     ExecutionError
-        The batch system refuses a job.
+        There is no such network interface. That the batch system refuses a job, or that jobs end without a worker,
+        shows as the `failure` of what is yielded.
     """
     import dask
     from dask_jobqueue import JobQueueCluster
     from distributed import Client
 
     system = batch_system(site)
-    if system is None:
-        raise ExecutionError("Dask in batch jobs", "a site without a batch system", "a --site with slurm, pbs or lsf")
+    threads_per_job = workers_per_node * site.threads_per_worker
+    workers = Workers(client=None, planned_threads=jobs[1] * threads_per_job)
     with tls_folder(site) as tls:
         with dask.config.set(scheduler_configuration()):
             cluster = JobQueueCluster(
-                job_cls=_job_class(site, system, tls, workers_per_node),
-                cores=workers_per_node * site.threads_per_worker,
+                job_cls=_job_class(site, system, tls, workers, workers_per_node),
+                cores=threads_per_job,
                 processes=1,  # to dask-jobqueue a job is one worker; how many it is, is said in its own command
                 memory="1GB",  # likewise
                 security=security(tls),
@@ -68,8 +71,7 @@ def job_cluster(site: Site, jobs: tuple[int, int], workers_per_node: int) -> Ite
             )
         with cluster, Client(cluster) as client:
             tell_dashboard(cluster.scheduler)
-            threads_per_job = workers_per_node * site.threads_per_worker
-            workers = Workers(client, planned_threads=jobs[1] * threads_per_job)
+            workers.client = client
             cluster.adapt(
                 Adaptive=_adaptive_class(system, workers, threads_per_job, tls),
                 minimum_jobs=jobs[0],
@@ -79,9 +81,10 @@ def job_cluster(site: Site, jobs: tuple[int, int], workers_per_node: int) -> Ite
             yield workers
 
 
-def _job_class(site: Site, system: BatchSystem, tls: Path, workers_per_node: int) -> Any:
+def _job_class(site: Site, system: BatchSystem, tls: Path, workers: Workers, workers_per_node: int) -> Any:
     """A job of dask-jobqueue whose script is one of ours: it quotes, and starts one process per device."""
     from dask_jobqueue.core import Job
+    from distributed.core import Status
 
     class SiteJob(Job):
         cancel_command: Any = system.cancel_program
@@ -99,7 +102,16 @@ def _job_class(site: Site, system: BatchSystem, tls: Path, workers_per_node: int
         async def _submit_job(self, script_filename: str) -> str:
             import asyncio
 
-            return await asyncio.to_thread(system.submit, Path(script_filename))
+            try:
+                return await asyncio.to_thread(system.submit, Path(script_filename))
+            except ExecutionError as error:
+                # Dask would only log it, and could not close the cluster any more.
+                workers.failure = error
+                return ""
+
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed  # dask-jobqueue leaves it running, which a closing cluster may find wrong
 
         def _job_id_from_submit_output(self, out: str) -> str:
             return out
@@ -109,6 +121,7 @@ def _job_class(site: Site, system: BatchSystem, tls: Path, workers_per_node: int
 
 def _adaptive_class(system: BatchSystem, workers: Workers, threads_per_job: int, tls: Path) -> Any:
     """How many jobs there should be, and which of them are gone."""
+    from distributed.core import Status
     from distributed.deploy import Adaptive
 
     class ByWork(Adaptive):
@@ -147,9 +160,9 @@ def _adaptive_class(system: BatchSystem, workers: Workers, threads_per_job: int,
                 return  # it may answer the next time
             self._arrived |= {worker.name for worker in self.cluster.scheduler.workers.values()}
             for name, job in known.items():
-                if job.job_id is None or job.job_id in live or name not in self.cluster.workers:
+                if not job.job_id or job.job_id in live or name not in self.cluster.workers:
                     continue
-                del self.cluster.workers[name]
+                self.cluster.workers.pop(name).status = Status.closed
                 arrived = any(worker == name or worker.startswith(f"{name}-") for worker in self._arrived)
                 self._n_fruitless = 0 if arrived else self._n_fruitless + 1
                 if self._n_fruitless >= _MOST_FRUITLESS_JOBS:

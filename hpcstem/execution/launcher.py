@@ -26,7 +26,8 @@ def launch_words(site: Site, nodes: int, per_node: int) -> list[str]:
     match site.launcher.kind:
         case "srun":
             words = ["srun", f"--nodes={nodes}", f"--ntasks={total}", f"--ntasks-per-node={per_node}"]
-            words += [] if cores_each is None else [f"--cpus-per-task={cores_each}"]
+            # Unbound, a process has the cores of its whole node.
+            words += ["--cpu-bind=none"] if cores_each is None else [f"--cpus-per-task={cores_each}"]
             words += [f"--gpus-per-node={gpus}"] if gpus else []
         case "mpiexec":
             words = ["mpiexec", "-n", str(total), "-ppn", str(per_node)]

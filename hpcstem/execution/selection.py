@@ -50,8 +50,7 @@ def make_executor(site: Site, n_workers: int | None = None) -> Executor:
 
 
 def _batch_executor(site: Site, n_workers: int | None) -> DaskExecutor:
-    system = batch_system(site)
-    nodes = None if system is None else system.allocation_nodes(os.environ)
+    nodes = batch_system(site).allocation_nodes(os.environ)
     per_node = site.workers_per_node
     if nodes is not None:
         per_node = per_node if n_workers is None else -(-n_workers // nodes)

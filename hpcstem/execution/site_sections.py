@@ -6,11 +6,15 @@ its place: no newline, quote, `;`, `$` or other character that a shell or a sche
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from hpcstem.errors import ConfigError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:=,@%+*/\[\]-]+")
 _PLAIN_SIGNS = "letters, digits and _ . : = , @ % + * / [ ] -"
@@ -62,6 +66,21 @@ _Constraint = Annotated[str, AfterValidator(_plain_constraint)]
 _Proxy = Annotated[str, AfterValidator(_plain_proxy)]
 _VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _AllWords = Annotated[tuple[Words, ...], _FromList]
+
+
+def expanded(path: str) -> Path:
+    """Path of a site with its variable replaced.
+
+    Raises
+    ------
+    ConfigError
+        The variable is not set here.
+    """
+    found = os.path.expandvars(path)
+    if found.startswith("$"):
+        variable = path.split("/")[0].removeprefix("$")
+        raise ConfigError(f"path {path} of the site", f"no variable {variable} here", "a path, or to set the variable")
+    return Path(found)
 
 
 class SiteSection(BaseModel):

@@ -3,6 +3,7 @@
 #SBATCH --output={{ job.log | quoted }}
 #SBATCH --open-mode=append
 #SBATCH --nodes={{ job.size.nodes }}
+#SBATCH --exclusive
 #SBATCH --time={{ hours }}
 #SBATCH --{{ "no-requeue" if job.kind == "dask" else "requeue" }}
 {% for option, value in [

@@ -10,6 +10,7 @@ from small_run import command, environment, hpcstem
 COMMANDS = [
     "run",
     "submit",
+    "batch",
     "doctor",
     "frames",
     "simulate-movie",

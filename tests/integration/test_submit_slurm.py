@@ -5,10 +5,13 @@ import subprocess
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from slurm_cluster import SlurmCluster, wait_until
 from small_run import SmallRun, atoms, command, write_campaign
+
+from hpcstem.atoms import AtomTable
 
 STAGES = ["simulate", "frames", "decode"]
 
@@ -37,6 +40,29 @@ def submit(slurm: SlurmCluster, tmp_path: Path):
         return {job["stage"]: job for job in json.loads(done.stdout)["jobs"]} if status == 0 else {"": done.stderr}
 
     return run
+
+
+def test_decode_from_outside_of_any_job_has_workers_in_jobs(slurm, tmp_path, finished_run: SmallRun):
+    value = {
+        "base": "slurm",
+        "network": {"interfaces": ["lo"]},
+        "paths": {"scratch": str(tmp_path)},
+        "node": {"memory_GB": 4},
+        "dask": {"workers_per_node": 1, "maximum_jobs": 2},
+    }
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(value))
+    movie = finished_run.folder / "movies" / "sheet.h5"
+    words = command("decode", movie, "--site", tmp_path / "site.yaml", "--out", tmp_path / "run", "--json")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240, env=slurm.environment(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found, wanted = (
+        AtomTable.concatenate(AtomTable.read(file) for file in sorted((run / "decode" / "atoms").glob("*/*.parquet")))
+        for run in (tmp_path / "run", finished_run.folder)
+    )
+    assert len(found) > 100
+    np.testing.assert_array_equal(found.x_px, wanted.x_px)
+    np.testing.assert_array_equal(found.y_px, wanted.y_px)
+    wait_until(lambda: not slurm.alive(), "the jobs of the workers have ended")
 
 
 def statuses(jobs: dict[str, dict]) -> list[str]:

@@ -13,7 +13,8 @@ from hpcstem.execution.site_sections import JobSize
 JobKind = Literal["frames", "training", "fits", "queue", "dask"]
 """What a job does, which decides how its command is started: once, on every node, or as MPI ranks."""
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+# Longer ones are broken over two lines in PBS's answers.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,61}")
 # Every batch system gives some sign in a directive's path a meaning of its own: % Slurm, ^ PBS, % LSF, blanks all.
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9_.:=,@+/-]+")
 
@@ -52,7 +53,9 @@ class BatchJob:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise ConfigError("name of a batch job", repr(self.name), "letters, digits and _ . -, first a letter")
+            raise ConfigError(
+                "name of a batch job", repr(self.name), "62 letters, digits, _ . or - at most, first a letter"
+            )
         for path in (self.folder, self.log):
             if not _PLAIN_PATH.fullmatch(str(path)):
                 raise ConfigError(

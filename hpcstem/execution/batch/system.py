@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hpcstem.errors import ExecutionError
+from hpcstem.errors import ConfigError, ExecutionError
 from hpcstem.execution.site import Site
 
 _TIMEOUT_S = 120.0
@@ -128,10 +128,17 @@ class Lsf(BatchSystem):
 _SYSTEMS: dict[str, type[BatchSystem]] = {"slurm": Slurm, "pbs": Pbs, "lsf": Lsf}
 
 
-def batch_system(site: Site) -> BatchSystem | None:
-    """Batch system of a site; None where it has none."""
-    kind = _SYSTEMS.get(site.scheduler.kind)
-    return None if kind is None else kind()
+def batch_system(site: Site) -> BatchSystem:
+    """Batch system of a site.
+
+    Raises
+    ------
+    ConfigError
+        It has none.
+    """
+    if site.scheduler.kind == "none":
+        raise ConfigError("site has no batch system", "scheduler.kind: none", "a --site with slurm, pbs or lsf")
+    return _SYSTEMS[site.scheduler.kind]()
 
 
 def _hosts(file: str | None) -> int:

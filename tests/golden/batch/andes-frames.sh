@@ -3,6 +3,7 @@
 #SBATCH --output=/scratch/run/frames.log
 #SBATCH --open-mode=append
 #SBATCH --nodes=1
+#SBATCH --exclusive
 #SBATCH --time=01:00:00
 #SBATCH --requeue
 #SBATCH --account=ABC123

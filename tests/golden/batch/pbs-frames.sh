@@ -6,6 +6,7 @@
 #PBS -l walltime=01:00:00
 #PBS -r y
 #PBS -A ABC123
+#PBS -l place=scatter:excl
 
 set -e
 cd /scratch/run

@@ -3,6 +3,7 @@
 #SBATCH --output=/scratch/run/fits.log
 #SBATCH --open-mode=append
 #SBATCH --nodes=1
+#SBATCH --exclusive
 #SBATCH --time=01:00:00
 #SBATCH --requeue
 #SBATCH --account=ABC123
@@ -12,4 +13,4 @@ cd /scratch/run
 
 # MPI ranks, each with one thread.
 export OMP_NUM_THREADS=1
-exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpu-bind=none /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit

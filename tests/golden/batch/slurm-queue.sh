@@ -3,6 +3,7 @@
 #SBATCH --output=/scratch/run/queue.log
 #SBATCH --open-mode=append
 #SBATCH --nodes=1
+#SBATCH --exclusive
 #SBATCH --time=01:00:00
 #SBATCH --requeue
 #SBATCH --account=ABC123
@@ -11,4 +12,4 @@ set -e
 cd /scratch/run
 
 # One launcher of simulations on each node.
-exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpu-bind=none /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
