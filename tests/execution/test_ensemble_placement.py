@@ -103,11 +103,11 @@ def test_a_killed_worker_costs_its_member_a_restart_and_the_other_nothing(execut
     ensemble = train_placed(TINY, patient, executor, PlacedTraining(checkpoint_every_s=0.0), progress)
     assert weights(patient) == weights(unbroken)
     assert ensemble.card.metrics["C"]["n_true"] > 10
-    # Both began at 1. One lost its worker at 5 and stopped by itself; another process went on from its checkpoint.
-    first, second, third = attempts(patient)
-    assert (first, second) == ((1, patient_rank.HELD_AT + 1), (1, 40))
-    assert patient_rank.HELD_AT <= third[0] <= patient_rank.HELD_AT + 2
-    assert third[1] == 40
+    # Both began at 1. One lost its worker at 5 and stopped by itself, some steps later on a busy machine; another
+    # process went on from one of its checkpoints.
+    (begin, last), second, (again, end) = attempts(patient)
+    assert (begin, second, end) == (1, (1, 40), 40)
+    assert patient_rank.HELD_AT <= again <= last + 1 <= 40
     assert not list(patient.glob("*.tmp"))
 
 
