@@ -103,7 +103,8 @@ def _show(window: dict[str, Any]) -> None:
         rows.append(
             (
                 "crystalline above other sites",
-                f"area under the curve {order['area_under_curve']:.3f}, content {order['latent']}",
+                f"area under the curve {order['area_under_curve_of_oddness']:.3f} by oddness, "
+                f"{order['area_under_curve']:.3f} by content {order['latent']}",
             )
         )
     echo_table(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcstem.frames import Movie
-from hpcstem.latent.reading import similarity_matrix
+from hpcstem.latent.reading import oddness, similarity_matrix
 from hpcstem.latent.sites import SYMMETRY
 from hpcstem.latent.study import LearnedSpace, WindowResult
 
@@ -46,7 +46,7 @@ def unmixed_figure(method: str, components: np.ndarray) -> Figure:
 
 
 def maps_figure(window: WindowResult, movies: Sequence[Movie], n_shown: int) -> Figure:
-    """Draw the angle and each content latent on the atoms of some frames."""
+    """Draw the angle, each content latent, and how odd the content is, on the atoms of some frames."""
     atoms, posterior = window.images.atoms, window.posterior
     pairs = [(name, k) for name in np.unique(atoms.movie) for k in np.unique(atoms.frame[atoms.movie == name])]
     chosen = [pairs[k] for k in np.unique(np.linspace(0, len(pairs) - 1, min(n_shown, len(pairs))).astype(int))]
@@ -56,6 +56,8 @@ def maps_figure(window: WindowResult, movies: Sequence[Movie], n_shown: int) -> 
     for k, content in enumerate(posterior.content.T):
         low, high = np.percentile(content, [2, 98])
         rows.append((f"Content {k}", content, "viridis", float(low), float(high)))
+    odd = oddness(posterior.content, window.rotational.mixture)
+    rows.append(("Oddness of the content", odd, "magma_r", 0.0, float(np.percentile(odd, 95))))
     figure = _figure(0.8 + 3.4 * len(chosen), 3.1 * len(rows))
     grid = np.asarray(figure.subplots(len(rows), len(chosen), squeeze=False))
     for axes_row, (label, values, colors, low, high) in zip(grid, rows, strict=True):

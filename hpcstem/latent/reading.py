@@ -106,6 +106,31 @@ def latent_mixture(
     return LatentMixture(rank[label], counts[order] / len(label), centroids, decode(centroids))
 
 
+def oddness(content: np.ndarray, mixture: LatentMixture) -> np.ndarray:
+    """Distance of each content from the most frequent component of its mixture, in that component's deviations.
+
+    Edges and defects lie on different sides of what is common, so that no single latent need put all of them at one
+    end; and which axes a latent space has is arbitrary. This distance does not depend on them.
+
+    Parameters
+    ----------
+    content
+        With shape (n_images, n_content).
+    mixture
+        Of these contents.
+
+    Returns
+    -------
+    numpy.ndarray
+        Mahalanobis distance, with shape (n_images,), float64.
+    """
+    values = np.asarray(content, np.float64)
+    common = values[mixture.label == 0]
+    covariance = np.atleast_2d(np.cov(common.T)) + 1e-9 * values.var() * np.eye(values.shape[1])
+    off = values - common.mean(axis=0)
+    return np.asarray(np.sqrt(np.einsum("ij,ji->i", off, np.linalg.solve(covariance, off.T))))
+
+
 def similarity_matrix(images: np.ndarray, n_turns: int = 1) -> np.ndarray:
     """Structural similarity of each two images, the greatest over some turns of one of them.
 

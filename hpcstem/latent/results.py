@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from hpcstem.files import whole_file, write_json
 from hpcstem.latent.measures import misorientation_rad, mutual_information, ranking, resultant
-from hpcstem.latent.reading import similarity_matrix
+from hpcstem.latent.reading import oddness, similarity_matrix
 from hpcstem.latent.settings import RotationalConfig
 from hpcstem.latent.sites import SYMMETRY
 from hpcstem.latent.study import LearnedSpace, StudyResult, WindowResult
@@ -86,6 +86,9 @@ def site_checks(
             "latent": best,
             "sign": 1 if areas[best] > 0.5 else -1,
             "area_under_curve": max(areas[best], 1.0 - areas[best]),
+            "area_under_curve_of_oddness": ranking(
+                -oddness(posterior.content, window.rotational.mixture)[inner], sites.crystalline[inner]
+            ),
             "n_other_sites": int((~sites.crystalline[inner]).sum()),
         }
     return found
@@ -163,6 +166,7 @@ def _write_latents(window: WindowResult) -> None:
         "class": posterior.label,
         "negative_elbo": posterior.negative_elbo,
         "mixture": window.rotational.mixture.label,
+        "oddness": oddness(posterior.content, window.rotational.mixture),
         "bond_angle_rad": window.sites.angle_rad,
         "crystalline": window.sites.crystalline,
     }

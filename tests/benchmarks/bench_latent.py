@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -101,17 +102,20 @@ def main():
     options.add_argument("--peer-path", default="")
     options.add_argument("--epochs", type=int, default=3)
     given = options.parse_args()
-    path = given.data or simulated(Path("sub-images-32.npz"))
+    path = given.data or simulated(Path(tempfile.mkdtemp()) / "sub-images-32.npz")
     peer_s = None
     if given.peer:
         environment = os.environ | {"PYTHONPATH": given.peer_path}
-        done = subprocess.run(
-            [given.peer, "-c", PEER, str(path), str(given.epochs)],
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-        )
+        # The peer leaves its model where it runs.
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [given.peer, "-c", PEER, str(path.absolute()), str(given.epochs)],
+                capture_output=True,
+                text=True,
+                env=environment,
+                cwd=folder,
+                check=False,
+            )
         if done.returncode:
             sys.exit(done.stderr)
         found = json.loads(done.stdout.splitlines()[-1])
