@@ -115,8 +115,8 @@ class MeasureExtent:
         return Extent(n_frames, (float(x_A), float(y_A)))
 
     def merge(self, left: Extent, right: Extent) -> Extent:
-        """Never called, for there is one source."""
-        raise NotImplementedError
+        """Keep the first: there is one source."""
+        return left
 
     def finish(self, partial: Extent) -> Extent:
         """Return the extent."""
