@@ -207,7 +207,7 @@ def test_doctor_fails_where_something_needed_is_broken(run_here, monkeypatch):
     from hpcstem.checks import Check, Status
 
     good, bad = Check("one", Status.OK, "works"), Check("two", Status.BROKEN, "does not", "mend it")
-    monkeypatch.setattr("hpcstem.execution.checks", lambda: [good])
+    monkeypatch.setattr("hpcstem.execution.checks", lambda site: [good])
     monkeypatch.setattr("hpcstem.simulation.checks.checks", lambda: [bad, Check("three", Status.ABSENT, "is not here")])
     status, out, _ = run_here("doctor")
     assert status == 1
