@@ -20,10 +20,9 @@ def ranks_per_member(site: Site, members: int, batch_size: int) -> int | None:
     """
     if site.executor != "dask":
         return None
-    system = batch_system(site)
-    if system is None:
+    if site.scheduler.kind == "none":
         return 1 if min(members, site.workers or available_cores()) > 1 else None
-    nodes = system.allocation_nodes(os.environ)
+    nodes = batch_system(site).allocation_nodes(os.environ)
     return None if nodes is None else min(batch_size, max(1, nodes * site.workers_per_node // members))
 
 
@@ -40,12 +39,13 @@ def training_executor(site: Site, ranks: int) -> DaskExecutor:
     """
     if site.executor != "dask":
         raise ConfigError("executor of the site", site.executor, "dask, to place members on its workers")
-    system = batch_system(site)
-    if system is not None and system.allocation_nodes(os.environ) is None:
+    if site.scheduler.kind == "none":
+        executor = make_executor(site, max(ranks, site.workers or available_cores()))
+    elif batch_system(site).allocation_nodes(os.environ) is not None:
+        executor = make_executor(site)
+    else:
         raise ConfigError(
             "training on a site with a batch system", "no batch job around this command", "the same command in a job"
         )
-    n_workers = max(ranks, site.workers or available_cores()) if system is None else None
-    executor = make_executor(site, n_workers)
     assert isinstance(executor, DaskExecutor)  # noqa: S101 - for mypy: asked for above
     return executor
