@@ -55,13 +55,14 @@ class SegmentEnded(Exception):
     ----------
     n_steps
         Whole steps of the job made so far, in all segments.
-    why
-        `terminated` or `time limit`.
+    deadline
+        The time that was up.
     """
 
-    def __init__(self, n_steps: int, why: str) -> None:
-        super().__init__(f"{why} after step {n_steps}")
-        self.n_steps, self.why = n_steps, why
+    def __init__(self, n_steps: int, deadline: Deadline) -> None:
+        self.n_steps, self.why = n_steps, deadline.why
+        super().__init__(f"{self.why} after step {n_steps}")
+        self.allocation_end_s = deadline.end_time_s if self.why == "time limit" else None
 
 
 def catch_sigterm() -> None:

@@ -43,6 +43,8 @@ class Segment(Section):
         other settings), or `failed: ...`; empty while it runs.
     corrections
         What was changed in the program's input after an error, one line each.
+    allocation_end_s
+        When the allocation ends whose time limit ended the segment [s since the epoch]; else None.
     """
 
     number: int
@@ -53,6 +55,7 @@ class Segment(Section):
     end: str | None = None
     ended: str = ""
     corrections: tuple[str, ...] = ()
+    allocation_end_s: float | None = None
 
 
 class SegmentLog:
@@ -90,6 +93,11 @@ class SegmentLog:
         self._change(last_step=last_step, end=_now(), ended=why, corrections=corrections)
         self._write()
 
+    def stop(self, ended: SegmentEnded) -> None:
+        """Record that the time was up for the segment that was begun."""
+        self._change(allocation_end_s=ended.allocation_end_s)
+        self.end(ended.n_steps, ended.why)
+
     def close(self, last_step: int) -> None:
         """Close a record that a killed process left open although the work was done."""
         if self._segments and not self._segments[-1].ended:
@@ -115,7 +123,7 @@ def logged_segment(folder: Path, first_step: int) -> Iterator[dict[str, int]]:
     try:
         yield reached
     except SegmentEnded as ended:
-        log.end(ended.n_steps, ended.why)
+        log.stop(ended)
         raise
     except Exception as error:
         log.end(reached["last_step"], f"failed: {error}")
@@ -141,17 +149,24 @@ def read_segments(folder: Path) -> list[Segment]:
 
 
 def check_progress(folder: Path) -> None:
-    """Refuse to try a job once more where segment after segment ends before a single step could be kept.
+    """Refuse to try a job once more that came to the end of allocation after allocation without a step to keep.
+
+    Several segments in one allocation count once: those that began when it was nearly over say nothing.
 
     Raises
     ------
     SimulationError
-        The last three segments ended by the time limit without a step.
+        The segments since the last step that was kept ended by the time limits of three allocations.
     """
-    last = read_segments(folder)[-_MAX_WITHOUT_STEP:]
-    if len(last) == _MAX_WITHOUT_STEP and all(s.ended == "time limit" and s.first_step == s.last_step for s in last):
+    allocations = set()
+    for segment in reversed(read_segments(folder)):
+        if segment.ended != "time limit" or segment.first_step != segment.last_step:
+            break
+        allocations.add(segment.allocation_end_s)
+    if len(allocations) >= _MAX_WITHOUT_STEP:
         wanted = "a longer walltime, or a smaller checkpoint_steps"
-        raise SimulationError("segments", f"{_MAX_WITHOUT_STEP} in a row without a step that could be kept", wanted)
+        got = f"{_MAX_WITHOUT_STEP} allocations in a row without a step that could be kept"
+        raise SimulationError("segments", got, wanted)
 
 
 def _now() -> str:

@@ -100,10 +100,16 @@ def test_a_run_stops_before_a_checkpoint_that_it_cannot_reach(tmp_path):
 
 
 def test_segments_without_a_step_come_to_an_end(tmp_path):
-    for _ in range(3):
+    def stopped(allocation_end_s):
         check_progress(tmp_path)
-        SegmentLog(tmp_path).begin(7).end(7, "time limit")
-    with pytest.raises(SimulationError, match="3 in a row without a step"):
+        SegmentLog(tmp_path).begin(7).stop(SegmentEnded(7, Deadline(allocation_end_s)))
+
+    # What is claimed again when its allocation is nearly over says nothing of the next.
+    for _ in range(5):
+        stopped(1000.0)
+    stopped(2000.0)
+    stopped(3000.0)
+    with pytest.raises(SimulationError, match="3 allocations in a row without a step"):
         check_progress(tmp_path)
 
 

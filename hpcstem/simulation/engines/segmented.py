@@ -126,8 +126,7 @@ def run_segments(program: Program, folder: Path, deadline: Deadline) -> list[Fra
             n_done = _first_step(segments[-1]) + program.n_kept(segments[-1]) if segments else 0
             log.begin(n_done)
             if not deadline.allows(0):
-                log.end(n_done, deadline.why)
-                raise SegmentEnded(n_done, deadline.why)
+                raise _stopped(log, n_done, deadline)
             segment = _new_segment(program, folder, segments, n_done)
             try:
                 ending, status = run_program(program.command, segment, deadline, program.watch(segment), lock)
@@ -136,11 +135,16 @@ def run_segments(program: Program, folder: Path, deadline: Deadline) -> list[Fra
                     log.end(n_done + program.n_made(segment), "finished")
                     continue
                 if ending == Ending.STOPPED:
-                    log.end(n_reached, deadline.why)
-                    raise SegmentEnded(n_reached, deadline.why)
+                    raise _stopped(log, n_reached, deadline)
                 n_corrections = _correct(program, segment, log, n_reached, n_corrections, status)
             finally:
                 program.tidy(segment)
+
+
+def _stopped(log: SegmentLog, n_steps: int, deadline: Deadline) -> SegmentEnded:
+    ended = SegmentEnded(n_steps, deadline)
+    log.stop(ended)
+    return ended
 
 
 def _correct(program: Program, segment: Path, log: SegmentLog, n_reached: int, n_corrections: int, status: int) -> int:

@@ -78,4 +78,4 @@ class StepClock:
             self._n_safe = n_steps
         ahead = self._checkpoint_steps if safe else 1
         if not self._deadline.allows(ahead * self._longest_s):
-            raise SegmentEnded(self._n_safe, self._deadline.why)
+            raise SegmentEnded(self._n_safe, self._deadline)
