@@ -141,10 +141,12 @@ def test_an_allocation_that_ends_leaves_the_job_ready(launchpad, tmp_path):
 def test_a_worker_told_to_end_stops_at_a_whole_step_and_the_next_goes_on(launchpad, tmp_path):
     added = add_relax_nvt(launchpad, "h2", molecule("H2"), RelaxSettings(), [LONG])
     (folder,) = (job_folder(tmp_path, key) for key in added.nvt)
-    for number in (1, 2):
+    n_before = 0
+    for _ in range(2):
         worker = _worker(launchpad, tmp_path)
         try:
-            _wait(lambda number=number: _rows(folder) > 20 * number, worker)
+            # More rows than any worker before has left: this one is at work.
+            _wait(lambda n_before=n_before: _rows(folder) > n_before + 20, worker)
             worker.send_signal(signal.SIGTERM)
             status = worker.wait(DEADLINE_S)
         finally:
@@ -152,6 +154,7 @@ def test_a_worker_told_to_end_stops_at_a_whole_step_and_the_next_goes_on(launchp
             worker.stdin.close()
         assert status == 0
         assert queue_counts(launchpad) == {"COMPLETED": 1, "READY": 1}
+        n_before = _rows(folder)
     first, second = read_segments(folder)
     assert first.ended == second.ended == "terminated"
     assert 0 == first.first_step < first.last_step == second.first_step < second.last_step
