@@ -35,7 +35,7 @@ SMALL = {
 """One frame per chunk; jobs of about a second."""
 
 _PROGRAM = Path(sys.executable).parent / "hpcstem"
-_TIMEOUT_S = 240
+_TIMEOUT_S = 400
 
 
 def command(*arguments: object) -> list[str]:

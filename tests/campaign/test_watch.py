@@ -18,7 +18,7 @@ from hpcstem.errors import HpcstemError
 from hpcstem.files import read_json
 from hpcstem.frames import MovieMetadata, write_movie
 
-DEADLINE_S = 120
+DEADLINE_S = 300
 SETTINGS = WatchSettings(pixel_size_A=PIXEL_A, frame_time_s=17.0, settle_s=0.2, region_size_A=10.0)
 
 

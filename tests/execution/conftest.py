@@ -12,7 +12,7 @@ import pytest
 from hpcstem.errors import ExecutionError
 from hpcstem.execution import DaskExecutor, mpiexec_command
 
-SECONDS_FOR_RANKS = 120
+SECONDS_FOR_RANKS = 300
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from distributed import Security
 from hpcstem.errors import ExecutionError
 from hpcstem.execution import DaskExecutor
 
-SECONDS_TO_RECOVER = 60
+SECONDS_TO_RECOVER = 240
 
 
 @dataclass(frozen=True)

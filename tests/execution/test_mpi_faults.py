@@ -7,7 +7,7 @@ import pytest
 from hpcstem.errors import ExecutionError
 from hpcstem.execution.ranks import launched_tasks, mpiexec_command
 
-SECONDS_TO_END = 30
+SECONDS_TO_END = 200
 
 
 @pytest.mark.parametrize("kind", ["killed", "exits"])

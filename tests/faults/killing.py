@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from small_run import command, environment
 
-DEADLINE_S = 120
+DEADLINE_S = 300
 
 
 @contextmanager
@@ -65,10 +65,10 @@ def kill(process: psutil.Process) -> None:
     """Kill -9, and wait until the process is gone."""
     with suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGKILL)
-    psutil.wait_procs([process], timeout=10)
+    psutil.wait_procs([process], timeout=60)
 
 
-def wait_until_gone(processes: list[psutil.Process], timeout_s: float = 30) -> None:
+def wait_until_gone(processes: list[psutil.Process], timeout_s: float = 120) -> None:
     """Wait until processes have ended by themselves."""
     _, alive = psutil.wait_procs(processes, timeout=timeout_s)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

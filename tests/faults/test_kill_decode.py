@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from killing import descendants, finish, kill, n_chunks, started, wait_for, wait_until_gone
+from killing import DEADLINE_S, descendants, finish, kill, n_chunks, started, wait_for, wait_until_gone
 from small_run import SMALL, atoms, hpcstem, site, stages, states, write_campaign
 
 N_FRAMES = 10
@@ -55,7 +55,7 @@ def test_a_killed_run_goes_on_where_it_was(unbroken, tmp_path, how):
         wait_for(lambda: n_chunks(run) >= 2, program)
         workers = descendants(program, WORKER)
         program.send_signal(how)
-        _, err = program.communicate(timeout=60)
+        _, err = program.communicate(timeout=DEADLINE_S)
         assert program.returncode != 0
         if how is signal.SIGINT:
             assert program.returncode == 130

@@ -40,7 +40,7 @@ STUDY = {
     "boundary": {"made": {}},
 }
 FIGURES = ["alloys", "boundary", "configurations", "landau", "modes"]
-SECONDS_TO_START = 60
+SECONDS_TO_START = 240
 
 
 def written(folder, study):

@@ -21,7 +21,7 @@ from hpcstem.simulation.results import find_result
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.simulation.workflow import add_relax_nvt
 
-DEADLINE_S = 120
+DEADLINE_S = 300
 STANDIN = Path(__file__).parents[1] / "standins" / "vasp_std.py"
 
 

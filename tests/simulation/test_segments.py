@@ -25,7 +25,7 @@ from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.simulation.workflow import add_relax_nvt
 
 SEED = np.random.SeedSequence(4)
-DEADLINE_S = 120
+DEADLINE_S = 300
 LONG = NVTSettings(temperature_K=300, n_steps=100_000_000, checkpoint_steps=5)
 """Dynamics that cannot end by themselves in the time of a test."""
 

@@ -304,7 +304,7 @@ def test_a_full_disk_ends_the_server_and_keeps_what_was_acknowledged(database):
             while acknowledged < 1000:
                 client.test.c.insert_one({"_id": acknowledged, "text": "x" * 1000})
                 acknowledged += 1
-    assert "cannot write the journal" in server.communicate(timeout=20)[1]
+    assert "cannot write the journal" in server.communicate(timeout=120)[1]
     assert server.returncode == 3
     with pymongo.MongoClient(start_database(database)) as client:
         assert {document["_id"] for document in client.test.c.find({})} == set(range(acknowledged))

@@ -24,7 +24,7 @@ from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.simulation.structures import to_xyz
 
 SEED = np.random.SeedSequence(3)
-DEADLINE_S = 120
+DEADLINE_S = 300
 ENGINE = VaspSettings(k_points=(1, 1, 1))
 N_STEPS = 20
 NVT = NVTSettings(engine=ENGINE, temperature_K=400, timestep_fs=0.5, n_steps=N_STEPS, trajectory_steps=1, seed=5)
