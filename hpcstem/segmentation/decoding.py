@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from hpcstem.atoms import NO_TRACK, AtomTable
 from hpcstem.errors import MovieError
 from hpcstem.imaging.resample import to_pixels
-from hpcstem.segmentation.ensemble import Ensemble
+from hpcstem.segmentation.ensemble import Ensemble, EnsembleCard
 from hpcstem.segmentation.frame_record import FrameRecord
 from hpcstem.segmentation.inference import prepared
+from hpcstem.segmentation.locate import Blobs
 from hpcstem.segmentation.refine import refine as refined
 from hpcstem.segmentation.survey import Survey, survey_frame
 from hpcstem.segmentation.tiles import find_blobs
@@ -55,33 +57,59 @@ class DecodedFrame:
 
 
 def decode_frame(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble, *, refine: bool = True) -> DecodedFrame:
-    """Find the atoms of one frame; those under contamination are left out.
+    """Find the atoms of one frame with shape (rows, columns), see `decode_frames`."""
+    return next(decode_frames(frame[None], pixel_size_A, ensemble, refine=refine))
+
+
+def decode_frames(
+    frames: np.ndarray, pixel_size_A: float, ensemble: Ensemble, *, refine: bool = True
+) -> Iterator[DecodedFrame]:
+    """Find the atoms of frames; those under contamination are left out.
 
     Parameters
     ----------
-    frame
-        With shape (rows, columns), finite.
+    frames
+        With shape (n, rows, columns), finite.
     pixel_size_A
-        Pixel size of the frame [Å].
+        Pixel size of the frames [Å].
     ensemble
         The networks.
     refine
         Fit the positions to the frame, see `hpcstem.segmentation.refine`; otherwise they are the networks' own, which
         scatter less where counts are few, and draw an atom out of place back to its lattice site.
 
+    Yields
+    ------
+    DecodedFrame
+        Of each frame in turn.
+
     Raises
     ------
     MovieError
         The field is too small to hold a ring of atoms, which mostly means a wrong pixel size.
     """
-    field_A = min(frame.shape) * pixel_size_A
+    field_A = min(frames.shape[1:]) * pixel_size_A
     if field_A < _SMALLEST_FIELD_A:
         raise MovieError(
             f"field of {field_A:.2f} Å at {pixel_size_A} Å per pixel", wanted=f"at least {_SMALLEST_FIELD_A} Å"
         )
-    card = ensemble.card
-    image = prepared(frame, pixel_size_A, ensemble)
-    blobs, spread = find_blobs(image, ensemble)
+    images = prepared(frames, pixel_size_A, ensemble)
+    found = find_blobs(images, ensemble)
+    for frame, image, (blobs, spread) in zip(frames, images, found, strict=True):
+        yield _decoded(frame, pixel_size_A, image, blobs, spread, ensemble.card, refine=refine)
+
+
+def _decoded(
+    frame: np.ndarray,
+    pixel_size_A: float,
+    image: np.ndarray,
+    blobs: Blobs,
+    spread: np.ndarray,
+    card: EnsembleCard,
+    *,
+    refine: bool,
+) -> DecodedFrame:
+    """One frame, from what the networks see in it."""
     spread_A = blobs.spread_px * card.pixel_size_A
     positions_px = to_pixels(blobs.positions_px, card.pixel_size_A, pixel_size_A)
     species = np.array(card.classes)[blobs.classes]
@@ -128,7 +156,7 @@ def decode(
     frame_indices
         Indices that the frames carry, with shape (n,); 0, 1, 2 … by default.
     refine
-        As in `decode_frame`.
+        As in `decode_frames`.
 
     Returns
     -------
@@ -137,8 +165,7 @@ def decode(
     """
     indices = np.arange(len(frames)) if frame_indices is None else np.asarray(frame_indices)
     tables, records = [], []
-    for index, frame in zip(indices, frames, strict=True):
-        found = decode_frame(frame, pixel_size_A, ensemble, refine=refine)
+    for index, found in zip(indices, decode_frames(frames, pixel_size_A, ensemble, refine=refine), strict=True):
         n = len(found.species)
         records.append(asdict(FrameRecord.of(movie, int(index), found.survey, found.n_obscured)))
         tables.append(

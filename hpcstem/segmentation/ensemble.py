@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpcstem.device import find_device
 from hpcstem.errors import HpcstemError, ModelError
 from hpcstem.files import inside, read_json, sha256, whole_file, write_json
 from hpcstem.segmentation.architecture import Layers
@@ -109,7 +110,7 @@ class Ensemble:
         return cls(path.name, card, weights, ensemble_digest(path, card))
 
     def networks(self) -> list[UNet]:
-        """Members ready for inference, float32, batch normalisation folded; built at the first call.
+        """Members ready for inference on this process's device, float32, batch normalisation folded; built once.
 
         Raises
         ------
@@ -121,7 +122,8 @@ class Ensemble:
 
             from hpcstem.segmentation.unet import UNet
 
-            networks = []
+            device, networks = find_device(), []
+            layout = torch.channels_last if device.channels_last else torch.contiguous_format
             for name, weights in zip(self.card.members, self.weights, strict=True):
                 network = UNet(len(self.card.classes), self.card.filters, self.card.layers)
                 try:
@@ -130,7 +132,7 @@ class Ensemble:
                     raise ModelError(
                         f"weights {name} of ensemble {self.name}", error, "the card's architecture"
                     ) from error
-                networks.append(network.fuse().to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+                networks.append(network.fuse().to(device.torch_name, memory_format=layout))  # type: ignore[call-overload]
             self._networks[:] = networks  # all at once: another thread must never see some of the members
         return self._networks
 

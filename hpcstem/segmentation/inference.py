@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from hpcstem.device import find_device
 from hpcstem.imaging.resample import resample
 from hpcstem.segmentation.ensemble import Ensemble
 from hpcstem.segmentation.normalise import normalise
+
+_PIXELS_AT_ONCE = 2**20
+"""Of one pass over a GPU: enough to keep it busy, within a gigabyte of its memory."""
 
 
 @dataclass(frozen=True)
@@ -17,49 +22,47 @@ class ProbabilityMaps:
 
     Parameters
     ----------
-    members
-        Class probabilities of each member, with shape (n_members, n_classes, rows, columns), float32.
+    mean
+        Class probabilities, mean over the members, with shape (n_classes, rows, columns), float32.
+    atom
+        Each member's probability that there is an atom, with shape (n_members, rows, columns), float32.
     pixel_size_A
         Pixel size of the maps [Å].
     """
 
-    members: np.ndarray
+    mean: np.ndarray
+    atom: np.ndarray
     pixel_size_A: float
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean probabilities, with shape (n_classes, rows, columns), float32."""
-        return self.members.mean(axis=0)
 
     @property
     def spread(self) -> np.ndarray:
         """Standard deviation over members of the probability that there is an atom, (rows, columns), float32."""
-        return self.members[:, 0].std(axis=0)
+        return self.atom.std(axis=0)
 
     def part(self, rows: slice, columns: slice) -> ProbabilityMaps:
         """Return a part of the maps."""
-        return ProbabilityMaps(self.members[:, :, rows, columns], self.pixel_size_A)
+        return ProbabilityMaps(self.mean[:, rows, columns], self.atom[:, rows, columns], self.pixel_size_A)
 
 
-def prepared(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> np.ndarray:
-    """Bring a frame to the ensemble's pixel size and to its scale of intensity.
+def prepared(frames: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> np.ndarray:
+    """Bring frames to the ensemble's pixel size and to its scale of intensity.
 
     Parameters
     ----------
-    frame
-        With shape (rows, columns), finite.
+    frames
+        With shape (n, rows, columns), finite.
     pixel_size_A
-        Pixel size of the frame [Å].
+        Pixel size of the frames [Å].
     ensemble
         The networks.
 
     Returns
     -------
     numpy.ndarray
-        With shape (new rows, new columns), float32.
+        With shape (n, new rows, new columns), float32.
     """
     size_A = ensemble.card.pixel_size_A
-    return normalise(resample(frame[None], pixel_size_A, size_A), size_A)[0]
+    return normalise(resample(frames, pixel_size_A, size_A), size_A)
 
 
 def predict(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> ProbabilityMaps:
@@ -77,17 +80,44 @@ def predict(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> Proba
     ensemble
         The networks.
     """
-    return predict_prepared(prepared(frame, pixel_size_A, ensemble), ensemble)
+    return next(predict_prepared(prepared(frame[None], pixel_size_A, ensemble), ensemble))
 
 
-def predict_prepared(image: np.ndarray, ensemble: Ensemble) -> ProbabilityMaps:
-    """Run every member on what `prepared` returns, or on a part of it."""
+def predict_prepared(images: np.ndarray, ensemble: Ensemble) -> Iterator[ProbabilityMaps]:
+    """Run every member on frames that `prepared` returned, or on parts of them.
+
+    On a processor one frame after another, on a GPU several at once: there, one frame is too little work.
+
+    Parameters
+    ----------
+    images
+        With shape (n, rows, columns), float32.
+    ensemble
+        The networks.
+
+    Yields
+    ------
+    ProbabilityMaps
+        Of each image in turn.
+    """
     import torch
 
-    rows, columns = image.shape
-    networks = ensemble.networks()
+    device, networks = find_device(), ensemble.networks()
+    _, rows, columns = images.shape
     step = networks[0].reduction
-    padded = torch.from_numpy(np.pad(image, [(0, -rows % step), (0, -columns % step)], mode="symmetric"))[None, None]
-    with torch.inference_mode():
-        maps = torch.cat([network(padded).softmax(dim=1) for network in networks])
-    return ProbabilityMaps(maps[..., :rows, :columns].numpy(), ensemble.card.pixel_size_A)
+    padding = [(0, 0), (0, -rows % step), (0, -columns % step)]
+    at_once = 1 if device.kind == "cpu" else max(_PIXELS_AT_ONCE // (rows * columns), 1)
+    for first in range(0, len(images), at_once):
+        batch = torch.from_numpy(np.pad(images[first : first + at_once], padding, mode="symmetric"))
+        layout = torch.channels_last if device.channels_last else torch.contiguous_format
+        batch = batch[:, None].to(device.torch_name, memory_format=layout)
+        with torch.inference_mode():
+            maps = (network(batch).softmax(dim=1, dtype=torch.float32)[..., :rows, :columns] for network in networks)
+            total = next(maps)
+            atom = [1 - total[:, 0]]
+            for one in maps:
+                atom.append(1 - one[:, 0])
+                total = total + one
+            mean, members = (total / len(networks)).cpu().numpy(), torch.stack(atom, dim=1).cpu().numpy()
+        for one_mean, one_atom in zip(mean, members, strict=True):
+            yield ProbabilityMaps(one_mean, one_atom, ensemble.card.pixel_size_A)

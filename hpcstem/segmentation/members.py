@@ -67,12 +67,11 @@ def check_members(
     """
     n_atoms, distances = np.zeros(len(names)), np.zeros(len(names))
     for one in maps:
-        atom = 1 - one.members[:, 0]
-        median = np.median(atom, axis=0)
+        median = np.median(one.atom, axis=0)
         cover = max(float((median > 0.5).sum()), 1.0)
-        distances += np.abs(atom - median).sum(axis=(1, 2)) / cover / len(maps)
-        for i in range(len(names)):
-            alone = ProbabilityMaps(one.members[i : i + 1], one.pixel_size_A)
+        distances += np.abs(one.atom - median).sum(axis=(1, 2)) / cover / len(maps)
+        for i, atom in enumerate(one.atom):
+            alone = ProbabilityMaps(np.stack([1 - atom, atom]), atom[None], one.pixel_size_A)
             n_atoms[i] += len(locate(alone, atom_radius_A).positions_px)
     losses = np.array([np.nan if loss is None else loss for loss in final_losses])
     reasons: list[list[str]] = [[] for _ in names]

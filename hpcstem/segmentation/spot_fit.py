@@ -128,7 +128,7 @@ class SpotFit:
             middle = np.median(self.height[of])
             deviation = np.abs(self.height - middle)
             spread = 1.4826 * np.median(deviation[of])
-            of &= deviation < _FAR_OFF * spread
+            of &= deviation <= _FAR_OFF * spread
             variance = max(spread**2 - np.median(noise[of]), (_HEIGHT_SPREAD_FLOOR * middle) ** 2)
             self._expected_height[of], self.pull[of] = middle, 1 / variance
 

@@ -22,29 +22,43 @@ _HALO_PX = 96  # 80 that the network sees, and the window that an atom is centre
 _SEAM_PX = 1.0
 
 
-def find_blobs(image: np.ndarray, ensemble: Ensemble, tile_px: int = TILE_PX) -> tuple[Blobs, np.ndarray]:
-    """Run every member on a frame and find its atoms.
+_Tile = tuple[tuple[slice, slice], tuple[slice, slice]]
+
+
+def find_blobs(images: np.ndarray, ensemble: Ensemble, tile_px: int = TILE_PX) -> Iterator[tuple[Blobs, np.ndarray]]:
+    """Run every member on frames and find their atoms.
 
     Parameters
     ----------
-    image
-        What `hpcstem.segmentation.inference.prepared` returns, with shape (rows, columns), float32.
+    images
+        What `hpcstem.segmentation.inference.prepared` returns, with shape (n, rows, columns), float32.
     ensemble
         The networks.
     tile_px
         Rows and columns of a tile's inner part, a multiple of 8.
 
-    Returns
-    -------
+    Yields
+    ------
     blobs : Blobs
-        The atoms, in pixels of the image.
+        The atoms of each frame in turn, in pixels of the image.
     spread : numpy.ndarray
         Standard deviation over members of the probability of an atom, with shape (rows, columns), float32.
     """
+    tiles = list(_tiles(images.shape[1:], tile_px))
+    if len(tiles) == 1:
+        for maps in predict_prepared(images, ensemble):
+            yield locate(maps, ensemble.card.atom_radius_A), maps.spread
+        return
+    for image in images:
+        yield _find_by_tiles(image, ensemble, tiles)
+
+
+def _find_by_tiles(image: np.ndarray, ensemble: Ensemble, tiles: list[_Tile]) -> tuple[Blobs, np.ndarray]:
+    """Atoms and spread of a frame that is looked at part by part."""
     spread = np.empty(image.shape, np.float32)
     found = []
-    for inner, outer in _tiles(image.shape, tile_px):
-        maps = predict_prepared(image[outer], ensemble)
+    for inner, outer in tiles:
+        maps = next(predict_prepared(image[outer][None], ensemble))
         origin = np.array([part.start for part in outer])
         spread[inner] = maps.spread[
             tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
@@ -59,8 +73,6 @@ def find_blobs(image: np.ndarray, ensemble: Ensemble, tile_px: int = TILE_PX) ->
             & (positions_px < np.where(at_edge, np.inf, high - 0.5 + _SEAM_PX))
         ).all(axis=1)
         found.append(_chosen(blobs, positions_px, np.flatnonzero(kept)))
-    if len(found) == 1:
-        return found[0], spread
     joined = Blobs(*(np.concatenate([getattr(one, column.name) for one in found]) for column in fields(Blobs)))
     once = without_doubles(joined.positions_px, joined.probability, SAME_ATOM_A / ensemble.card.pixel_size_A)
     return _chosen(joined, joined.positions_px, once), spread
@@ -73,7 +85,7 @@ def _chosen(blobs: Blobs, positions_px: np.ndarray, rows: np.ndarray) -> Blobs:
     )
 
 
-def _tiles(shape: tuple[int, ...], tile_px: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def _tiles(shape: tuple[int, ...], tile_px: int) -> Iterator[_Tile]:
     """Inner parts that cover a frame once, each with the part to look at."""
     along = []
     for n in shape:

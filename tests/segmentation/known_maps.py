@@ -21,4 +21,4 @@ def disc_maps(shape, centres_px, classes, heights=1.0, n_members=1):
         covered = fine.reshape(shape[0], sub, shape[1], sub).mean(axis=(1, 3))
         probabilities[klass] = np.maximum(probabilities[klass], height * covered)
     probabilities[0] = 1 - probabilities[1:].sum(axis=0)
-    return ProbabilityMaps(np.repeat(probabilities[None], n_members, axis=0), PIXEL_A)
+    return ProbabilityMaps(probabilities, np.repeat(1 - probabilities[:1], n_members, axis=0), PIXEL_A)

@@ -124,7 +124,7 @@ def test_pickle(small_folder, rng):
     copy = pickle.loads(pickle.dumps(ensemble))
     assert copy.digest == ensemble.digest
     assert copy._networks == []
-    np.testing.assert_array_equal(predict(frame, 0.16, copy).members, before.members)
+    np.testing.assert_array_equal(predict(frame, 0.16, copy).atom, before.atom)
     assert len(pickle.dumps(ensemble)) == len(pickle.dumps(Ensemble.load(small_folder)))
 
 

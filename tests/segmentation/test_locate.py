@@ -20,6 +20,12 @@ def found(maps):
     return locate(maps, RADIUS_A)
 
 
+def mixed(members):
+    """Maps of an ensemble, from those of members that see different things."""
+    mean = np.mean([one.mean for one in members], axis=0)
+    return ProbabilityMaps(mean, np.concatenate([one.atom for one in members]), PIXEL_A)
+
+
 def test_sub_pixel_centres_and_classes(rng):
     x, y = np.meshgrid(np.arange(8, 60, 10), np.arange(8, 44, 10))
     centres = np.column_stack([x.ravel(), y.ravel()]) + rng.uniform(-0.5, 0.5, (x.size, 2))
@@ -54,17 +60,15 @@ def test_too_faint_or_too_small_is_no_atom():
     assert len(found(disc_maps(SHAPE, [(20, 20)], [1], 0.4)).positions_px) == 0
     for side, n_atoms in ((1, 0), (3, 0), (5, 1)):  # 9 pixels of certainty are less than 35 % of a disc's 28
         speck = disc_maps(SHAPE, [], [])
-        speck.members[0, :, 20 : 20 + side, 20 : 20 + side] = np.array([0, 1, 0])[:, None, None]
+        speck.mean[:, 20 : 20 + side, 20 : 20 + side] = np.array([0, 1, 0])[:, None, None]
         assert len(found(speck).positions_px) == n_atoms
 
 
 @pytest.mark.parametrize("n_saw", [2, 3])
 def test_atoms_missed_by_a_member_stay_with_lower_detection(n_saw):
-    both = disc_maps(SHAPE, [(20, 20), (40, 25)], [1, 2], n_members=3)
+    both = disc_maps(SHAPE, [(20, 20), (40, 25)], [1, 2])
     one = disc_maps(SHAPE, [(40, 25)], [2])
-    members = both.members.copy()
-    members[n_saw:] = one.members
-    blobs = found(ProbabilityMaps(members, PIXEL_A))
+    blobs = found(mixed([both] * n_saw + [one] * (3 - n_saw)))
     assert len(blobs.positions_px) == 2
     carbon = blobs.classes == 1
     assert blobs.detection[carbon] == pytest.approx(n_saw / 3)
@@ -73,8 +77,7 @@ def test_atoms_missed_by_a_member_stay_with_lower_detection(n_saw):
 
 
 def test_spread_of_members():
-    members = np.concatenate([disc_maps(SHAPE, [(20 + d, 20)], [1]).members for d in (-0.3, 0.0, 0.3)])
-    blobs = found(ProbabilityMaps(members, PIXEL_A))
+    blobs = found(mixed([disc_maps(SHAPE, [(20 + d, 20)], [1]) for d in (-0.3, 0.0, 0.3)]))
     assert blobs.positions_px[0] == pytest.approx([20, 20], abs=0.02)
     # Along x 0.3 px, along y none; per axis 0.3 / √2. A member's window stays at the common centre and sees less.
     assert 0.4 * 0.3 / np.sqrt(2) < blobs.spread_px[0] < 1.1 * 0.3 / np.sqrt(2)
@@ -83,7 +86,7 @@ def test_spread_of_members():
 def test_plateau_is_one_atom():
     """A probability of exactly one over a square wider than a peak: all its pixels are equal maxima."""
     maps = disc_maps(SHAPE, [], [])
-    maps.members[0, :, 18:23, 30:35] = np.array([0, 1, 0])[:, None, None]
+    maps.mean[:, 18:23, 30:35] = np.array([0, 1, 0])[:, None, None]
     blobs = found(maps)
     assert blobs.positions_px == pytest.approx(np.array([[32, 20]]), abs=1e-3)
 
@@ -146,7 +149,7 @@ def test_many_maps_of_noise_give_atoms_apart(rng):
     for _ in range(20):
         logits = rng.normal(0, 4, (2, 3, *SHAPE)).astype(np.float32)
         maps = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        blobs = found(ProbabilityMaps(maps, PIXEL_A))
+        blobs = found(ProbabilityMaps(maps.mean(axis=0), 1 - maps[:, 0], PIXEL_A))
         assert np.isfinite(blobs.positions_px).all()
         distance = np.linalg.norm(blobs.positions_px[:, None] - blobs.positions_px, axis=2)
         np.fill_diagonal(distance, np.inf)

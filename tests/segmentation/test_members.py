@@ -25,13 +25,14 @@ def frame():
 @pytest.fixture(scope="module")
 def maps(frame, ensemble):
     """Six members: the three networks, and each as it sees the frame upside down."""
-    upright, turned = (predict(image, PIXEL_A, ensemble).members for image in (frame, frame[::-1].copy()))
-    return np.concatenate([upright, turned[:, :, ::-1]])
+    upright, turned = (predict(image, PIXEL_A, ensemble).atom for image in (frame, frame[::-1].copy()))
+    return np.concatenate([upright, turned[:, ::-1]])
 
 
 def checked(members, losses=None):
     names = [f"member-{i:02d}" for i in range(len(members))]
-    one = ProbabilityMaps(np.ascontiguousarray(members), PIXEL_A)
+    mean = members.mean(axis=0)
+    one = ProbabilityMaps(np.stack([1 - mean, mean]), np.ascontiguousarray(members), PIXEL_A)
     return check_members([one], names, 0.48, losses or [None] * len(members))
 
 
@@ -44,7 +45,7 @@ def test_members_alike_are_kept(maps):
 def test_a_blind_spot_is_found(maps):
     """A member that sees background in a fifth of the frame."""
     maps = maps.copy()
-    maps[2, :, :, :28] = np.array([1, 0, 0], np.float32)[:, None, None]
+    maps[2, :, :28] = 0
     found = checked(maps)
     assert [bool(member.reasons) for member in found] == [False, False, True, False, False, False]
     assert f"finds {found[2].n_atoms} atoms" in found[2].reasons[0]
@@ -52,9 +53,9 @@ def test_a_blind_spot_is_found(maps):
 
 def test_atoms_that_are_not_there_are_found(maps):
     maps = maps.copy()
-    row, column = np.mgrid[: maps.shape[2], : maps.shape[3]]
+    row, column = np.mgrid[: maps.shape[1], : maps.shape[2]]
     discs = (row % 16 - 8) ** 2 + (column % 16 - 8) ** 2 <= 9
-    maps[4, :, discs] = np.array([0, 1, 0], np.float32)
+    maps[4, discs] = 1
     assert [bool(member.reasons) for member in checked(maps)] == [False, False, False, False, True, False]
 
 
@@ -66,7 +67,7 @@ def test_a_loss_that_did_not_fall_is_found(maps):
 
 def test_two_have_no_majority(maps):
     broken = maps[:2].copy()
-    broken[1] = np.array([1, 0, 0], np.float32)[:, None, None]
+    broken[1] = 0
     assert all(member.reasons == () for member in checked(broken))
 
 
@@ -84,7 +85,7 @@ def test_subset_votes_alone(frame, ensemble):
     assert ensemble.subset(names) is ensemble
     found = decode_frame(frame, PIXEL_A, one, refine=False)
     assert set(found.detection) <= {0.0, 1.0}
-    np.testing.assert_array_equal(predict(frame, PIXEL_A, one).members[0], predict(frame, PIXEL_A, ensemble).members[1])
+    np.testing.assert_array_equal(predict(frame, PIXEL_A, one).atom[0], predict(frame, PIXEL_A, ensemble).atom[1])
     for wrong in ([], ["member-99.safetensors"]):
         with pytest.raises(ModelError, match="member-00"):
             ensemble.subset(wrong)

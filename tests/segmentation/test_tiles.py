@@ -21,23 +21,23 @@ def two(ensemble):
 
 @pytest.fixture(scope="module")
 def image(two):
-    return prepared(frames_and_truth(1, (230, 322), PIXEL_A, 300, seed=11)[0][0], PIXEL_A, two)
+    return prepared(frames_and_truth(1, (230, 322), PIXEL_A, 300, seed=11)[0], PIXEL_A, two)
 
 
 @pytest.fixture(scope="module")
 def whole(image, two):
-    return find_blobs(image, two)
+    return next(find_blobs(image, two))
 
 
 def test_no_larger_than_a_tile_is_one_pass(image, two, whole):
-    maps = predict_prepared(image, two)
+    maps = next(predict_prepared(image, two))
     plain = locate(maps, two.card.atom_radius_A)
     np.testing.assert_array_equal(whole[0].positions_px, plain.positions_px)
     np.testing.assert_array_equal(whole[1], maps.spread)
 
 
 def test_parts_give_the_atoms_of_the_whole(image, two, whole):
-    blobs, spread = find_blobs(image, two, 128)
+    blobs, spread = next(find_blobs(image, two, 128))
     assert np.abs(spread - whole[1]).max() < LARGEST_DIFFERENCE
     assert len(blobs.positions_px) == len(whole[0].positions_px)
     order, wanted = (np.lexsort(b.positions_px.round(1).T) for b in (blobs, whole[0]))
@@ -52,7 +52,7 @@ def test_parts_give_the_atoms_of_the_whole(image, two, whole):
 def test_atoms_on_a_seam_are_found_once(image, two, whole):
     """Tiles of another size, whose seams other atoms lie on."""
     positions_px = whole[0].positions_px
-    blobs, _ = find_blobs(image, two, 104)
+    blobs, _ = next(find_blobs(image, two, 104))
     on_seam = (np.abs((positions_px + 0.5) % 104 - 52) > 51).any(axis=1)
     assert on_seam.sum() >= 5
     assert len(blobs.positions_px) == len(positions_px)
