@@ -34,7 +34,7 @@ def launch_words(site: Site, nodes: int, per_node: int) -> list[str]:
         case "jsrun":
             words = ["jsrun", "-n", str(total), "-r", str(per_node), "-a", "1"]
             words += [] if cores_each is None else ["-c", cores_each]
-            words += ["-g", str(max(1, gpus // per_node))] if gpus else []
+            words += ["-g", str(gpus // per_node)] if gpus else []
         case _:
             if total > 1:
                 raise ConfigError(

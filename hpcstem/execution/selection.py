@@ -26,7 +26,7 @@ def make_executor(site: Site, n_workers: int | None = None) -> Executor:
     site
         The machine.
     n_workers
-        Dask worker processes instead of the site's number. MPI has as many ranks as were started.
+        Dask worker processes in all, instead of the site's number. MPI has as many ranks as were started.
 
     Raises
     ------

@@ -71,8 +71,16 @@ class Site(SiteSection):
 
     @property
     def workers_per_node(self) -> int:
-        """Dask workers on one node of a batch job: as the site says, or one per device, or one per core."""
-        return self.dask.workers_per_node or self.node.gpus or self.node.cores or 1
+        """Dask workers on one node of a batch job: as the site says, or one per core; they share the node's devices.
+
+        Most of what is done with a frame is done by a core, so that one core per device would leave the device idle.
+        """
+        return self.dask.workers_per_node or max(self.node.cores or 1, self.node.gpus)
+
+    @property
+    def training_ranks_per_node(self) -> int:
+        """Processes that train networks on one node of a batch job: one per device, or as many as there are workers."""
+        return self.node.gpus or self.workers_per_node
 
 
 def load_site(name_or_path: str | Path) -> Site:

@@ -286,7 +286,7 @@ class JobSize(SiteSection):
     walltime_s
         Time asked for [s].
     ranks_per_node
-        MPI ranks per node, for kinds that run as ranks; one per device or core by default.
+        MPI ranks per node, for kinds that run as ranks; as many as Dask workers by default.
     """
 
     nodes: Count = 1
@@ -321,7 +321,7 @@ class DaskFacts(SiteSection):
     Attributes
     ----------
     workers_per_node
-        Worker processes; by default one per device, or per core where there is none.
+        Worker processes; one per core by default. They share the devices of the node in turn.
     minimum_jobs, maximum_jobs
         Batch jobs to keep while there is work: as many as the work can use, within these bounds.
     walltime_s

@@ -23,7 +23,7 @@ def ranks_per_member(site: Site, members: int, batch_size: int) -> int | None:
     if site.scheduler.kind == "none":
         return 1 if min(members, site.workers or available_cores()) > 1 else None
     nodes = batch_system(site).allocation_nodes(os.environ)
-    return None if nodes is None else min(batch_size, max(1, nodes * site.workers_per_node // members))
+    return None if nodes is None else min(batch_size, max(1, nodes * site.training_ranks_per_node // members))
 
 
 def training_executor(site: Site, ranks: int) -> DaskExecutor:
@@ -41,8 +41,8 @@ def training_executor(site: Site, ranks: int) -> DaskExecutor:
         raise ConfigError("executor of the site", site.executor, "dask, to place members on its workers")
     if site.scheduler.kind == "none":
         executor = make_executor(site, max(ranks, site.workers or available_cores()))
-    elif batch_system(site).allocation_nodes(os.environ) is not None:
-        executor = make_executor(site)
+    elif (nodes := batch_system(site).allocation_nodes(os.environ)) is not None:
+        executor = make_executor(site, nodes * site.training_ranks_per_node)
     else:
         raise ConfigError(
             "training on a site with a batch system", "no batch job around this command", "the same command in a job"

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from hpcstem.imaging.probe import relative_contrast
 from hpcstem.segmentation.cover import Cover, FrameCover
+from hpcstem.segmentation.locate import centres_of
 from hpcstem.segmentation.spot_fit import SpotFit
 
 _EDGE_A = 1.5
@@ -101,15 +102,14 @@ def _odd_heights(fit: SpotFit, species: np.ndarray, one_carbon: float, atom_radi
 
 def _regions(mask: np.ndarray, pixel_size_A: float, reason: Reason) -> list[Candidate]:
     """One candidate per connected region that is not too small."""
-    labels, n = ndimage.label(mask)
-    areas_A2 = np.bincount(labels.ravel(), minlength=n + 1)[1:] * pixel_size_A**2
-    large = np.flatnonzero(areas_A2 >= _LEAST_AREA_A2)
-    centres = np.array(ndimage.center_of_mass(mask, labels, large + 1)).reshape(-1, 2)
+    labels, _ = ndimage.label(mask)
+    areas_A2 = np.bincount(labels[mask])[1:] * pixel_size_A**2
+    large = areas_A2 >= _LEAST_AREA_A2
     return [
         Candidate(
             float((x + 0.5) * pixel_size_A), float((y + 0.5) * pixel_size_A), float(np.sqrt(4 * area / np.pi)), reason
         )
-        for (y, x), area in zip(centres, areas_A2[large], strict=True)
+        for (y, x), area in zip(centres_of(labels)[large], areas_A2[large], strict=True)
     ]
 
 

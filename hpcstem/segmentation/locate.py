@@ -88,8 +88,19 @@ def _peaks(atom: np.ndarray, radius_px: float) -> np.ndarray:
     """Rows and columns of local maxima above threshold, with shape (n, 2), float64."""
     is_peak = peaks(ndimage.gaussian_filter(atom, 1.0), atom, 1.4 * radius_px, _LEAST_PEAK, THRESHOLD)
     # A plateau of equal maxima is one peak.
-    labels, n = ndimage.label(is_peak, np.ones((3, 3)))
-    return np.array(ndimage.center_of_mass(is_peak, labels, np.arange(1, n + 1)), float).reshape(-1, 2)
+    labels, _ = ndimage.label(is_peak, np.ones((3, 3)))
+    return centres_of(labels)
+
+
+def centres_of(labels: np.ndarray) -> np.ndarray:
+    """Mean row and column of regions numbered from 1, with shape (n, 2), float64.
+
+    The same as `ndimage.center_of_mass`, which looks at all pixels of an image that is mostly 0.
+    """
+    pixels = np.nonzero(labels)
+    number = labels[pixels] - 1
+    n_pixels = np.bincount(number)
+    return np.column_stack([np.bincount(number, weights=along) / n_pixels for along in pixels])
 
 
 def without_doubles(centre: np.ndarray, mass: np.ndarray, distance_px: float) -> np.ndarray:

@@ -20,6 +20,7 @@ from hpcstem.imaging.probe import relative_contrast
 from hpcstem.segmentation.position_noise import position_variance
 from hpcstem.segmentation.scan_rows import correct_rows
 from hpcstem.segmentation.spot_fit import FARTHEST_A, SpotFit
+from hpcstem.segmentation.spots import without_spikes
 
 _FIRST_SWEEPS, _SECOND_SWEEPS, _LAST_SWEEPS = 1, 2, 2
 _EDGE_A = 1.0  # nearer to it, atoms that nobody sees beyond the edge pull
@@ -98,8 +99,5 @@ def refine(
 
 def _without_spikes(image: np.ndarray) -> np.ndarray:
     """Replace single pixels that stand far out of all four neighbours by the neighbours' mean."""
-    framed = np.pad(image, 1, mode="reflect")
-    sides = np.stack([framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:]])
     noise = 1.4826 * np.median(np.abs(np.diff(image[::3], axis=1))) / np.sqrt(2)
-    spike = (image > sides.max(axis=0) + _SPIKE * noise) | (image < sides.min(axis=0) - _SPIKE * noise)
-    return np.where(spike, sides.mean(axis=0), image)
+    return without_spikes(image, float(_SPIKE * noise))

@@ -147,6 +147,29 @@ def sweep(
 
 
 @_fast
+def without_spikes(image: np.ndarray, height: float) -> np.ndarray:
+    """Return an image whose single pixels that stand out of all four neighbours are replaced by the neighbours' mean.
+
+    Parameters
+    ----------
+    image
+        With shape (rows, columns), float32, at least two of each; it is mirrored at its edge pixels.
+    height
+        How far a pixel has to stand out.
+    """
+    out, least = image.copy(), np.float32(height)
+    rows, columns = image.shape
+    for r in range(rows):
+        above, below = image[abs(r - 1)], image[r + 1 if r + 1 < rows else rows - 2]
+        for c in range(columns):
+            left, right = image[r, abs(c - 1)], image[r, c + 1 if c + 1 < columns else columns - 2]
+            highest, lowest = max(above[c], below[c], left, right), min(above[c], below[c], left, right)
+            if image[r, c] > highest + least or image[r, c] < lowest - least:
+                out[r, c] = np.float32(0.25) * (above[c] + below[c] + left + right)
+    return out
+
+
+@_fast
 def _buffers(gaussians: int, radius: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     shape = (gaussians, 2 * radius + 1)
     return np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32)

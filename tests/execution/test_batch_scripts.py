@@ -79,7 +79,7 @@ def test_size_and_time_are_in_the_head_rounded_up_to_minutes(site):
 
 def test_ranks_and_launchers_are_started_by_the_launcher_of_the_site():
     site = filled("frontier")
-    assert "exec srun --nodes=2 --ntasks=16 --ntasks-per-node=8 --cpus-per-task=7 --gpus-per-node=8 printf" in (
+    assert "exec srun --nodes=2 --ntasks=112 --ntasks-per-node=56 --cpus-per-task=1 --gpus-per-node=8 printf" in (
         render_script(site, job(kind="fits"))
     )
     four = job(kind="fits", size=JobSize(nodes=2, ranks_per_node=4))
@@ -88,7 +88,7 @@ def test_ranks_and_launchers_are_started_by_the_launcher_of_the_site():
         render_script(site, job(kind="queue"))
     )
     without = site.model_copy(update={"launcher": Site().launcher})
-    with pytest.raises(ConfigError, match=r"no launcher for 16 processes.* launcher: \{kind: srun\}"):
+    with pytest.raises(ConfigError, match=r"no launcher for 112 processes.* launcher: \{kind: srun\}"):
         render_script(without, job(kind="fits"))
 
 

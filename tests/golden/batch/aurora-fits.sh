@@ -17,4 +17,4 @@ export ZE_FLAT_DEVICE_HIERARCHY=FLAT
 
 # MPI ranks, each with one thread.
 export OMP_NUM_THREADS=1
-exec mpiexec -n 12 -ppn 12 --cpu-bind none /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit
+exec mpiexec -n 104 -ppn 104 --cpu-bind none /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit

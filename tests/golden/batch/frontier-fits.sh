@@ -15,4 +15,4 @@ cd /scratch/run
 
 # MPI ranks, each with one thread.
 export OMP_NUM_THREADS=1
-exec srun --nodes=1 --ntasks=8 --ntasks-per-node=8 --cpus-per-task=7 --gpus-per-node=8 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit
+exec srun --nodes=1 --ntasks=56 --ntasks-per-node=56 --cpus-per-task=1 --gpus-per-node=8 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit

@@ -16,4 +16,4 @@ cd /scratch/run
 
 # MPI ranks, each with one thread.
 export OMP_NUM_THREADS=1
-exec srun --nodes=1 --ntasks=4 --ntasks-per-node=4 --cpus-per-task=16 --gpus-per-node=4 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit
+exec srun --nodes=1 --ntasks=64 --ntasks-per-node=64 --cpus-per-task=1 --gpus-per-node=4 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit

@@ -15,4 +15,4 @@ cd /scratch/run
 
 # MPI ranks, each with one thread.
 export OMP_NUM_THREADS=1
-exec mpiexec -n 4 -ppn 4 --cpu-bind none /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit
+exec mpiexec -n 32 -ppn 32 --cpu-bind none /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit

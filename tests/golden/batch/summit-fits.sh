@@ -13,4 +13,4 @@ cd /scratch/run
 
 # MPI ranks, each with one thread.
 export OMP_NUM_THREADS=1
-exec jsrun -n 6 -r 6 -a 1 -c 7 -g 1 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit
+exec jsrun -n 42 -r 42 -a 1 -c 1 -g 0 /opt/hpcstem/bin/hpcstem potentials fit /data/study.yaml --out /scratch/fit
