@@ -26,6 +26,8 @@ class Device:
         What torch.distributed sends tensors of this device with.
     channels_last
         Whether convolutions are fastest with channels as the innermost axis.
+    pixels_at_once
+        Pixels of images that one pass of a network should have to keep the device busy; a processor is with any.
     """
 
     kind: Literal["cpu", "cuda", "xpu"] = "cpu"
@@ -35,6 +37,7 @@ class Device:
     autocast: str | None = None
     backend: Literal["gloo", "nccl", "xccl"] = "gloo"
     channels_last: bool = True
+    pixels_at_once: int = 1
 
     @property
     def torch_name(self) -> str:
@@ -47,6 +50,7 @@ class Device:
 
 
 CPU = Device()
+_GPU_PIXELS = 2**20  # of a network with 16 channels: within a gigabyte of its memory
 
 
 def find_device(local_rank: int = 0) -> Device:
@@ -72,10 +76,11 @@ def find_device(local_rank: int = 0) -> Device:
             "nccl" if torch.distributed.is_nccl_available() else "gloo",
             # MIOpen copies channels-last tensors back and forth unless told otherwise by an environment variable.
             channels_last=not rocm,
+            pixels_at_once=_GPU_PIXELS,
         )
     if torch.xpu.is_available():
         index = local_rank % torch.xpu.device_count()
         name = torch.xpu.get_device_name(index)
         xccl = getattr(torch.distributed, "is_xccl_available", lambda: False)()
-        return Device("xpu", index, "XPU", name, "bfloat16", "xccl" if xccl else "gloo")
+        return Device("xpu", index, "XPU", name, "bfloat16", "xccl" if xccl else "gloo", pixels_at_once=_GPU_PIXELS)
     return CPU

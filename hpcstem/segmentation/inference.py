@@ -12,9 +12,6 @@ from hpcstem.imaging.resample import resample
 from hpcstem.segmentation.ensemble import Ensemble
 from hpcstem.segmentation.normalise import normalise
 
-_PIXELS_AT_ONCE = 2**20
-"""Of one pass over a GPU: enough to keep it busy, within a gigabyte of its memory."""
-
 
 @dataclass(frozen=True)
 class ProbabilityMaps:
@@ -106,7 +103,7 @@ def predict_prepared(images: np.ndarray, ensemble: Ensemble) -> Iterator[Probabi
     _, rows, columns = images.shape
     step = networks[0].reduction
     padding = [(0, 0), (0, -rows % step), (0, -columns % step)]
-    at_once = 1 if device.kind == "cpu" else max(_PIXELS_AT_ONCE // (rows * columns), 1)
+    at_once = max(device.pixels_at_once // (rows * columns), 1)
     for first in range(0, len(images), at_once):
         batch = torch.from_numpy(np.pad(images[first : first + at_once], padding, mode="symmetric"))
         layout = torch.channels_last if device.channels_last else torch.contiguous_format

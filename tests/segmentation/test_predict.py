@@ -1,12 +1,16 @@
 """Maps of any frame, and positions that do not depend on how the frame lies or is sampled."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from simulated import frames_and_truth
 
+from hpcstem.device import CPU
 from hpcstem.errors import MovieError
 from hpcstem.imaging.resample import resampled_length
-from hpcstem.segmentation import decode, decode_frame
+from hpcstem.segmentation import decode, decode_frame, inference
+from hpcstem.segmentation.decoding import decode_frames
 from hpcstem.segmentation.inference import predict
 from hpcstem.segmentation.score import away_from_edge, match
 
@@ -127,3 +131,15 @@ def test_no_frames(ensemble):
 def test_field_too_small(ensemble):
     with pytest.raises(MovieError, match="at least 4"):
         decode_frame(np.ones((256, 256)), 0.01, ensemble)
+
+
+def test_frames_side_by_side_are_seen_as_each_alone(ensemble, monkeypatch):
+    """As on a GPU: three frames in passes of two."""
+    frames = frames_and_truth(3, (90, 100), PIXEL_A, 1000, seed=8)[0]
+    alone = [decode_frame(frame, PIXEL_A, ensemble) for frame in frames]
+    rows, columns = predict(frames[0], PIXEL_A, ensemble).mean.shape[1:]
+    monkeypatch.setattr(inference, "find_device", lambda: replace(CPU, pixels_at_once=2 * rows * columns))
+    for one, together in zip(alone, decode_frames(frames, PIXEL_A, ensemble), strict=True):
+        np.testing.assert_allclose(together.positions_A, one.positions_A, atol=1e-4)
+        np.testing.assert_array_equal(together.species, one.species)
+        np.testing.assert_allclose(together.probability, one.probability, atol=1e-5)
