@@ -42,11 +42,12 @@ def differences_A(positions_A, reference_A, field_A):
 def test_maps_of_any_size(ensemble, rng, shape):
     size_A = ensemble.card.pixel_size_A
     maps = predict(rng.poisson(5.0, shape).astype(np.float32), size_A, ensemble)
-    assert maps.members.shape == (len(ensemble.card.members), 3, *shape)
-    assert maps.members.dtype == np.float32
+    assert maps.atom.shape == (len(ensemble.card.members), *shape)
+    assert maps.atom.dtype == np.float32
     assert maps.mean.shape == (3, *shape)
     assert maps.spread.shape == shape
-    np.testing.assert_allclose(maps.members.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(maps.mean.sum(axis=0), 1, atol=1e-5)
+    np.testing.assert_allclose(maps.mean[0] + maps.atom.mean(axis=0), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("pixel_size_A", [0.06, 0.25])
