@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hpcstem.cli.queue_offline import bring_back, take
 from hpcstem.cli.queue_place import opened, place_options, selection_options, selection_query
 from hpcstem.cli.queue_results import analyse, export, web
 from hpcstem.cli.show import echo_json, echo_table, json_option
@@ -24,6 +25,8 @@ def command() -> None:
 command.add_command(export)
 command.add_command(analyse)
 command.add_command(web)
+command.add_command(take)
+command.add_command(bring_back)
 
 
 @command.command()

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from hpcstem.simulation.launchpad import JobLaunchPad
 
-_IDLE_S = 15.0
+IDLE_S = 15.0
 """An embedded database that a command has started lives so long after its last user, and then frees its host."""
 
 _db = click.option(
@@ -96,7 +96,7 @@ def opened(db: str, folder: Path | None) -> Iterator[OpenQueue]:
                 yield queue
         else:
             place = read_place(Path(db))
-            yield OpenQueue(open_launchpad(place.address, _IDLE_S), place.folder)
+            yield OpenQueue(open_launchpad(place.address, IDLE_S), place.files)
 
 
 @contextmanager
