@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hpcstem.cli.queue_place import IDLE_S, opened, place_options, selection_options, selection_query
+from hpcstem.cli.queue_place import IDLE_S, opened, place_options, selection_options
 from hpcstem.cli.show import echo_json, json_option
 
 
@@ -20,9 +21,7 @@ def take(
     out: Path,
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     jobs: int,
     as_json: bool,
 ) -> None:
@@ -31,7 +30,6 @@ def take(
     from hpcstem.simulation.offline import take as taken
     from hpcstem.simulation.place import create_offline
 
-    query = selection_query(where, states, keys)
     with opened(db, folder) as queue:
         place = create_offline(out, queue.folder)
         offline = open_launchpad(place.address, IDLE_S)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hpcstem.cli.queue_place import opened, place_options, selection_options, selection_query
+from hpcstem.cli.queue_place import opened, place_options, selection_options
 from hpcstem.cli.show import echo_json, echo_table, json_option
 
 
@@ -20,16 +20,13 @@ def export(
     file: Path,
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Write jobs to FILE: .parquet a table of all, .xyz or .db (ASE) the last structure of those that have ended."""
     from hpcstem.simulation.export import export as written
     from hpcstem.simulation.records import adsorption_energies_eV, read_records
 
-    query = selection_query(where, states, keys)
     with opened(db, folder) as queue:
         # Energies of adsorption refer to jobs that the selection may leave out.
         energies_eV = adsorption_energies_eV(read_records(queue.launchpad))
@@ -48,9 +45,7 @@ def export(
 def analyse(
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     out: Path,
     as_json: bool,
 ) -> None:
@@ -66,7 +61,6 @@ def analyse(
     from hpcstem.simulation.trajectories import analyse as analysed
     from hpcstem.simulation.trajectories import ring_rows
 
-    query = selection_query(where, states, keys)
     with opened(db, folder) as queue:
         records, chosen = read_records(queue.launchpad), read_records(queue.launchpad, query)
         status, place = queue_status(queue.launchpad, query), queue.folder
