@@ -16,7 +16,7 @@ from hpcstem.report.movie import movie
 from hpcstem.report.page import Block, Facts, Picture, Player, Section, Table, Words, shortened
 from hpcstem.report.trajectories import read_energy_trace, read_last_structure
 from hpcstem.simulation.jobs import RELAX
-from hpcstem.simulation.published import ANGLES, CR_C_LENGTH_A
+from hpcstem.simulation.published import ADSORBATES, ANGLES, CR_C_LENGTH_A
 from hpcstem.simulation.queue import QueueStatus
 from hpcstem.simulation.records import JobRecord
 from hpcstem.simulation.summary import by_axis, failures
@@ -179,8 +179,8 @@ def adsorption_section(found: QueueFindings) -> Section:
     if moving:
         shown, note = shortened([_motion_row(table) for table in moving], _LISTED, "runs")
         caption = (
-            "Adsorbates in molecular dynamics: means over each run. Published, of Cr over a hollow: "
-            f"{CR_C_LENGTH_A:.3f} Å to its nearest atoms. {note}"
+            f"Adsorbates in molecular dynamics: means over each run. Published, at 300 K: {ADSORBATES}, wholly or in "
+            f"part; Cr over a hollow is {CR_C_LENGTH_A:.3f} Å from its nearest atoms. {note}"
         ).strip()
         header = (
             "Run", "Sites, share of frames", "Height [Å]", "Nearest atom [Å]", "Diffusion [Å²/ps]", "Hole healed [%]",

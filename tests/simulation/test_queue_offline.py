@@ -69,10 +69,26 @@ def test_jobs_run_while_their_database_is_away_and_come_back_once(tmp_path, run_
     assert written == {path: path.stat().st_mtime_ns for path in place.folder.glob("jobs/*/*.xyz")}
 
 
-def test_what_did_not_run_comes_back_when_asked_for(server_uri, tmp_path, run_here):  # noqa: F811
+def raises(error):
+    def call(*_):
+        raise error
+
+    return call
+
+
+def test_what_did_not_run_comes_back_when_asked_for(server_uri, tmp_path, run_here, monkeypatch):  # noqa: F811
     uri = f"{server_uri}o{secrets.token_hex(4)}"
     launchpad = open_launchpad(uri)
     add_relax_nvt(launchpad, "h2", molecule("H2"), RelaxSettings(), HOT)
+    # Broken off between the two queues, nothing is lost.
+    killed = open_launchpad(f"{uri}k")
+    with monkeypatch.context() as patch:
+        patch.setattr(offline, "add_trees", raises(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            offline.take(launchpad, killed, "token", {}, 9)
+    assert queue_counts(launchpad) == {"PAUSED": 2}
+    assert offline.bring_back(launchpad, killed, "token", tmp_path) == offline.BroughtBack(0, 2, 0)
+    assert queue_counts(launchpad) == {"READY": 1, "WAITING": 1}
     arguments = (tmp_path / "out", "--db", uri, "--folder", tmp_path)
     assert run_here("queue", "take", *arguments)[0] == 0
     again = run_here("queue", "take", *arguments)
