@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from hpcstem.cli.queue_place import opened, place_options, selection_options, selection_query
+from hpcstem.cli.queue_offline import bring_back, take
+from hpcstem.cli.queue_place import db_option, opened, place_options, selection_options
 from hpcstem.cli.queue_results import analyse, export, web
 from hpcstem.cli.show import echo_json, echo_table, json_option
 
@@ -24,6 +25,8 @@ def command() -> None:
 command.add_command(export)
 command.add_command(analyse)
 command.add_command(web)
+command.add_command(take)
+command.add_command(bring_back)
 
 
 @command.command()
@@ -127,7 +130,7 @@ def launch(
 
 
 @command.command()
-@place_options
+@db_option
 @click.option("--site", required=True, help="Site to submit at: a name that ships with hpcstem, or a YAML file.")
 @click.option("--nodes", type=click.IntRange(1), help="Nodes of a job; a launcher runs on each. [default: the site's]")
 @click.option("--walltime-s", type=click.IntRange(60), help="Time of a job [s]. [default: the site's]")
@@ -137,7 +140,6 @@ def launch(
 @json_option
 def submit(
     db: str,
-    folder: Path | None,
     site: str,
     nodes: int | None,
     walltime_s: int | None,
@@ -147,18 +149,18 @@ def submit(
     as_json: bool,
 ) -> None:
     """Submit batch jobs that run launchers of the queue."""
-    from hpcstem.cli.queue_batch import batch_request
+    from hpcstem.cli.queue_batch import queue_job
     from hpcstem.simulation import submission
 
-    request = batch_request(db, folder, site, nodes, walltime_s, slots)
+    job = queue_job(db, site, nodes, walltime_s, slots)
     if dry_run:
-        script = submission.script_of(request)
+        script = job.script_of(job.folder / submission.SUBMITTED / "launch.log")
         if as_json:
             echo_json({"script": script})
         else:
             click.echo(script, nl=False)
         return
-    done = submission.submit(request, jobs)
+    done = submission.submit(job.scheduler, job.folder, job.script_of, jobs)
     if as_json:
         echo_json({"jobs": [asdict(one) for one in done]})
         return
@@ -175,9 +177,7 @@ def submit(
 def status(
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     by: str | None,
     list_jobs: bool,
     as_json: bool,
@@ -186,7 +186,6 @@ def status(
     from hpcstem.simulation.queue import queue_status
     from hpcstem.simulation.summary import by_axis, failures
 
-    query = selection_query(where, states, keys)
     with opened(db, folder) as queue:
         found = queue_status(queue.launchpad, query)
     rows = by_axis(found.jobs, tuple(by.split(",")) if by else ())
@@ -254,16 +253,14 @@ def show(key: str, db: str, folder: Path | None, as_json: bool) -> None:
 def rerun(
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Let failed jobs run again, from their last checkpoint."""
     from hpcstem.simulation.queue import rerun_failed
 
     with opened(db, folder) as queue:
-        n_jobs = rerun_failed(queue.launchpad, selection_query(where, states, keys))
+        n_jobs = rerun_failed(queue.launchpad, query)
     _print({"rerun": n_jobs}, as_json)
 
 
@@ -275,9 +272,7 @@ def rerun(
 def pause(
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -286,7 +281,7 @@ def pause(
 
     with opened(db, folder) as queue:
         change = steering.resume if resume else steering.pause
-        n_jobs = change(queue.launchpad, selection_query(where, states, keys))
+        n_jobs = change(queue.launchpad, query)
     _print({"resumed" if resume else "paused": n_jobs}, as_json)
 
 
@@ -299,16 +294,14 @@ def priority(
     number: int,
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Give jobs that have not started the priority NUMBER; those with a higher one are started first."""
     from hpcstem.simulation.steering import prioritise
 
     with opened(db, folder) as queue:
-        n_jobs = prioritise(queue.launchpad, selection_query(where, states, keys), number)
+        n_jobs = prioritise(queue.launchpad, query, number)
     _print({"changed": n_jobs}, as_json)
 
 

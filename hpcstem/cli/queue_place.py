@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,10 @@ import click
 if TYPE_CHECKING:
     from hpcstem.simulation.launchpad import JobLaunchPad
 
-_IDLE_S = 15.0
+IDLE_S = 15.0
 """An embedded database that a command has started lives so long after its last user, and then frees its host."""
 
-_db = click.option(
+db_option = click.option(
     "--db",
     required=True,
     help="Folder of a queue (made by `init`), a run directory, or a URI mongodb://HOST/NAME.",
@@ -28,31 +29,25 @@ _folder = click.option(
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--db` and `--folder`."""
-    return _db(_folder(command))
+    return db_option(_folder(command))
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--where`, `--state` and `--key`."""
+    """Give a command `--where`, `--state` and `--key`, which it gets as the `query` that they mean."""
+
+    @wraps(command)
+    def chosen(*args: Any, where: tuple[str, ...], states: tuple[str, ...], keys: tuple[str, ...], **named: Any) -> Any:
+        from hpcstem.simulation.selection import select
+
+        return command(*args, query=select(where, states, keys).query(), **named)
+
     for option in (
         click.option("--key", "keys", multiple=True, help="Jobs whose key begins so."),
         click.option("--state", "states", multiple=True, help="Jobs in this state, such as fizzled."),
         click.option("--where", multiple=True, help="Jobs by axis=value, such as temperature_K=300."),
     ):
-        command = option(command)
-    return command
-
-
-def selection_query(where: tuple[str, ...], states: tuple[str, ...], keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return the filter that these options mean.
-
-    Raises
-    ------
-    ConfigError
-        One of them says nothing that a job could be.
-    """
-    from hpcstem.simulation.selection import select
-
-    return select(where, states, keys).query()
+        chosen = option(chosen)
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ def opened(db: str, folder: Path | None) -> Iterator[OpenQueue]:
                 yield queue
         else:
             place = read_place(Path(db))
-            yield OpenQueue(open_launchpad(place.address, _IDLE_S), place.folder)
+            yield OpenQueue(open_launchpad(place.address, IDLE_S), place.files)
 
 
 @contextmanager

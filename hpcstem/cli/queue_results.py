@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hpcstem.cli.queue_place import opened, place_options, selection_options, selection_query
+from hpcstem.cli.queue_place import opened, place_options, selection_options
 from hpcstem.cli.show import echo_json, echo_table, json_option
 
 
@@ -20,16 +20,13 @@ def export(
     file: Path,
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Write jobs to FILE: .parquet a table of all, .xyz or .db (ASE) the last structure of those that have ended."""
     from hpcstem.simulation.export import export as written
     from hpcstem.simulation.records import adsorption_energies_eV, read_records
 
-    query = selection_query(where, states, keys)
     with opened(db, folder) as queue:
         # Energies of adsorption refer to jobs that the selection may leave out.
         energies_eV = adsorption_energies_eV(read_records(queue.launchpad))
@@ -43,56 +40,64 @@ def export(
 @click.command()
 @place_options
 @selection_options
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for analysis.json and rings.csv.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the report and tables.")
 @json_option
 def analyse(
     db: str,
     folder: Path | None,
-    where: tuple[str, ...],
-    states: tuple[str, ...],
-    keys: tuple[str, ...],
+    query: dict[str, Any],
     out: Path,
     as_json: bool,
 ) -> None:
-    """Rings, bonds, events, adsorbates, temperature and drift of each molecular dynamics run that has ended."""
+    """Write report.html, analysis.json and rings.csv: structures, rings, bonds, events, adsorbates, energies."""
     import csv
     import io
 
     from hpcstem.campaign.progress import progress_bar
     from hpcstem.files import write_json, write_text
-    from hpcstem.simulation.records import adsorption_energies_eV, read_records
+    from hpcstem.report.queue import QueueFindings, build_queue_report
+    from hpcstem.simulation.queue import queue_status
+    from hpcstem.simulation.records import adsorption_rows, read_records
     from hpcstem.simulation.trajectories import analyse as analysed
     from hpcstem.simulation.trajectories import ring_rows
 
-    query = selection_query(where, states, keys)
     with opened(db, folder) as queue:
         records, chosen = read_records(queue.launchpad), read_records(queue.launchpad, query)
-        place = queue.folder
+        status, place = queue_status(queue.launchpad, query), queue.folder
     wanted = {one.key for one in chosen}
     tables = []
     with progress_bar("analyse", len(wanted), "job") as update:
         for table in analysed(records, place, wanted):
             tables.append(table)
             update(len(tables))
-    energies_eV = [
-        {"name": one.name, "key": one.key, "adsorption_energy_eV": energy_eV} | dict(one.labels)
-        for one in records
-        if (energy_eV := adsorption_energies_eV(records).get(one.key)) is not None and one.key in wanted
-    ]
+    adsorption = adsorption_rows(records, wanted)
     rows = ring_rows(tables)
-    write_json(out / "analysis.json", {"trajectories": tables, "adsorption": energies_eV})
+    write_json(out / "analysis.json", {"trajectories": tables, "adsorption": adsorption})
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["name"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(out / "rings.csv", text.getvalue())
+    report = build_queue_report(QueueFindings(place, status, chosen, tables, adsorption), out / "report.html")
     if as_json:
-        echo_json({"trajectories": tables, "adsorption": energies_eV})
+        echo_json({"trajectories": tables, "adsorption": adsorption, "report": report.resolve()})
         return
-    _print(tables, rows, energies_eV)
+    _print(tables, rows, adsorption)
+    click.echo(report)
 
 
-def _print(tables: list[dict[str, Any]], rows: list[dict[str, Any]], energies_eV: list[dict[str, Any]]) -> None:
+def _print(tables: list[dict[str, Any]], rows: list[dict[str, Any]], adsorption: list[dict[str, Any]]) -> None:
+    if tables:
+        _print_runs(tables, rows)
+    if adsorption:
+        head = ("adsorbed", "E_ads (eV)", "published (eV)")
+        energies = [
+            (one["name"], f"{one['adsorption_energy_eV']:+.3f}", one["published_eV"] or "") for one in adsorption
+        ]
+        echo_table([head, *energies])
+
+
+def _print_runs(tables: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
     head = ("run", "T asked (K)", "T (K)", "drift (meV/atom/ps)", "bond broken (fs)", "5-7-7-5 (fs)", "hole healed")
     echo_table(
         [head]
@@ -101,7 +106,7 @@ def _print(tables: list[dict[str, Any]], rows: list[dict[str, Any]], energies_eV
                 table["name"],
                 f"{table['temperature_K']:g}",
                 f"{table['temperature_mean_K']:.0f} ± {table['temperature_std_K']:.0f}",
-                f"{1000 * table['drift_eV_atom_ps']:.2f}",
+                "" if table["drift_eV_atom_ps"] is None else f"{1000 * table['drift_eV_atom_ps']:.2f}",
                 "" if table["first_bond_broken_at_fs"] is None else f"{table['first_bond_broken_at_fs']:g}",
                 ", ".join(f"{time_fs:g}" for time_fs in table["stone_wales_at_fs"]),
                 "" if table["healed"] is None else f"{100 * table['healed']:.0f} %",
@@ -123,7 +128,6 @@ def _print(tables: list[dict[str, Any]], rows: list[dict[str, Any]], energies_eV
             for row in rows
         ]
     )
-    echo_table([(one["name"], f"E_ads {one['adsorption_energy_eV']:+.3f} eV") for one in energies_eV])
 
 
 @click.command()

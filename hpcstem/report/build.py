@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from importlib.resources import files
 from pathlib import Path
 
 from hpcstem.errors import HpcstemError
 from hpcstem.files import write_text
 from hpcstem.report.embed import Embedded, embed
-from hpcstem.report.page import Picture, Section
+from hpcstem.report.page import Picture, Player, Section
 from hpcstem.report.run import Run
 from hpcstem.report.sections_accuracy import training_section, truth_section
 from hpcstem.report.sections_frames import frames_section, uncertainty_section
@@ -117,8 +119,11 @@ def _embed_all(sections: list[Section], pixel_ratio: float, images: dict[int, Em
 
 def _render(name: str, about: str, sections: list[Section], images: dict[int, Embedded], refresh_s: int | None) -> str:
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
     source = files("hpcstem.report").joinpath("template.html").read_text(encoding="utf-8")
+    plays = any(isinstance(block, Player) for section in sections for block in section.blocks)
+    script = files("hpcstem.report").joinpath("player.js").read_text(encoding="utf-8") if plays else ""
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(source)
     return template.render(
         name=name,
@@ -128,4 +133,6 @@ def _render(name: str, about: str, sections: list[Section], images: dict[int, Em
         images=images,
         numbers={id(picture): number for number, picture in enumerate(_pictures(sections), start=1)},
         identity=id,
+        script=Markup(script),  # noqa: S704  our own file
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )

@@ -93,7 +93,7 @@ def relaxation(decoded: Atoms, relaxed: Atoms) -> Figure:
     symbols = np.array(decoded.get_chemical_symbols())
     for symbol in np.unique(symbols):
         x, y = decoded.positions[symbols == symbol, :2].T
-        draw_discs(overlay, x, y, _radius_A(str(symbol)), "none", INK, linewidth=0.7)
+        draw_discs(overlay, x, y, radius_A(str(symbol)), "none", INK, linewidth=0.7)
     overlay.set_title("Relaxed (filled) and decoded (open)", loc="left")
     _draw_atoms(arrows, decoded, decoded.positions)
     x, y = decoded.positions[:, :2].T
@@ -105,7 +105,8 @@ def relaxation(decoded: Atoms, relaxed: Atoms) -> Figure:
     return figure
 
 
-def _radius_A(symbol: str) -> float:
+def radius_A(symbol: str) -> float:
+    """Radius of an atom's disc [Å]."""
     return _RADIUS_A.get(symbol, _OTHER_RADIUS_A)
 
 
@@ -124,7 +125,7 @@ def _draw_atoms(axes: Axes, atoms: Atoms, positions: np.ndarray) -> None:
     symbols = np.array(atoms.get_chemical_symbols())
     for symbol in np.unique(symbols):
         x, y = positions[symbols == symbol, :2].T
-        draw_discs(axes, x, y, _radius_A(str(symbol)), species_color(str(symbol)), "white", linewidth=0.4)
+        draw_discs(axes, x, y, radius_A(str(symbol)), species_color(str(symbol)), "white", linewidth=0.4)
 
 
 def _finish(figure: Figure, grid: list[Axes], cell: Atoms) -> None:
@@ -149,7 +150,7 @@ def _finish(figure: Figure, grid: list[Axes], cell: Atoms) -> None:
             [],
             linestyle="none",
             marker="o",
-            markersize=20 * _radius_A(symbol),
+            markersize=20 * radius_A(symbol),
             color=species_color(symbol),
             markeredgecolor="white",
             label=f"{symbol}  ({symbols.count(symbol)})",

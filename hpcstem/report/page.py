@@ -28,6 +28,23 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Player:
+    """A trajectory to play, with the words below it.
+
+    Parameters
+    ----------
+    movie
+        What `hpcstem.report.movie.movie` returns.
+    caption
+        What it shows.
+    """
+
+    kind: ClassVar[str] = "player"
+    movie: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of text under a header.
 
@@ -89,7 +106,7 @@ class Absent:
         return f"{self.what} not in this run: the stage “{self.stage}” makes this part."
 
 
-Block = Picture | Table | Facts | Words | Verbatim | Absent
+Block = Picture | Player | Table | Facts | Words | Verbatim | Absent
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,28 @@ class TemperatureTrace:
     target_K: float | None = None
 
 
+@dataclass(frozen=True)
+class EnergyTrace:
+    """Energies over one molecular-dynamics run.
+
+    Parameters
+    ----------
+    time_fs
+        Time [fs], with shape (n_steps,), float64.
+    potential_eV
+        Potential energy [eV], with shape (n_steps,), float64.
+    conserved_eV
+        What the thermostat conserves [eV], with shape (n_steps,), float64; NaN where the program does not tell it.
+    temperature_K
+        Instantaneous temperature [K], with shape (n_steps,), float64.
+    """
+
+    time_fs: np.ndarray
+    potential_eV: np.ndarray
+    conserved_eV: np.ndarray
+    temperature_K: np.ndarray
+
+
 def read_last_structure(path: Path) -> Atoms:
     """Read the last structure of an extended XYZ file.
 
@@ -92,3 +114,30 @@ def read_temperature_trace(path: Path, label: str, target_K: float | None) -> Te
         return None
     time_fs, temperature_K = np.array(steps, dtype=float).T
     return TemperatureTrace(label, time_fs, temperature_K, target_K)
+
+
+def read_energy_trace(path: Path, most: int = 500) -> EnergyTrace | None:
+    """Energies over one run from its `energies.csv`; None where there is no such file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    most
+        Of more steps than this some are left out, evenly.
+
+    Raises
+    ------
+    SimulationError
+        The file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        _, time_fs, potential_eV, _, temperature_K, conserved_eV = np.loadtxt(
+            path, delimiter=",", skiprows=1, ndmin=2
+        ).T
+    except ValueError as error:
+        raise SimulationError(f"cannot read {path}", error, "six numbers per line") from error
+    shown = np.unique(np.linspace(0, len(time_fs) - 1, most).round().astype(int))
+    return EnergyTrace(time_fs[shown], potential_eV[shown], conserved_eV[shown], temperature_K[shown])

@@ -51,6 +51,26 @@ class XtbSettings(Section):
     electronic_temperature_K: PositiveFloat = 300.0
 
 
+class SpinXtbSettings(Section):
+    """GFN1-xTB with spin polarisation in this process, by tblite.
+
+    Parameters
+    ----------
+    charge
+        Total charge [e].
+    electronic_temperature_K
+        Temperature of the Fermi filling [K].
+    unpaired_electrons
+        How many; none: of 0 to 6 those that the charge allows and that give the structure at the start of a job the
+        lowest energy.
+    """
+
+    name: Literal["spgfn1-xtb"] = "spgfn1-xtb"
+    charge: int = 0
+    electronic_temperature_K: PositiveFloat = 300.0
+    unpaired_electrons: Annotated[int, Field(ge=0)] | None = None
+
+
 class VaspSettings(Section):
     """VASP with PBE and PAW.
 
@@ -191,7 +211,10 @@ def _named(value: Any) -> Any:
 
 
 EngineSettings = Annotated[
-    Annotated[XtbSettings | VaspSettings | DftbSettings | ClassicalSettings | AseSettings, Field(discriminator="name")],
+    Annotated[
+        XtbSettings | SpinXtbSettings | VaspSettings | DftbSettings | ClassicalSettings | AseSettings,
+        Field(discriminator="name"),
+    ],
     BeforeValidator(_named),
 ]
 """An engine's settings with its `name`; the name alone stands for an engine with its defaults."""

@@ -17,6 +17,7 @@ from ase import Atoms
 from hpcstem.errors import SimulationError
 from hpcstem.files import inside, sha256
 from hpcstem.simulation.allowed import NVT_TASK, RELAX_TASK
+from hpcstem.simulation.placement import Placement
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.simulation.structures import from_xyz, to_xyz
 
@@ -54,6 +55,12 @@ class Job:
     labels: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def parent(self) -> str | None:
+        """Key of the relaxation that it starts from; None where it starts from a structure."""
+        found = self.parameters.get("parent") or self.parameters["structure"].get("parent")
+        return None if found is None else str(found)
+
     def spec(self, priority: int) -> dict[str, Any]:
         """Return the spec of its firework."""
         task = {"_fw_name": _TASKS[self.kind], **self.parameters}
@@ -64,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobTree:
-    """A relaxation and the molecular dynamics that start from what it finds."""
+    """A relaxation, and all that starts from what it finds, directly or not, each job after the one it starts from."""
 
     root: Job
     children: tuple[Job, ...] = ()
@@ -94,6 +101,22 @@ def relax_job(
         given, digest = dict(structure), structure["sha256"]
     document = settings.to_document()
     key = _digest(RELAX, digest, document)
+    parameters = {"key": key, "name": name, "structure": given, "settings": document}
+    return Job(key, RELAX, f"{name} relax", parameters, labels, references)
+
+
+def adsorbed_job(
+    name: str,
+    parent: str,
+    placement: Placement,
+    settings: RelaxSettings,
+    labels: Mapping[str, str] = MappingProxyType({}),
+    references: Mapping[str, str] = MappingProxyType({}),
+) -> Job:
+    """Return the relaxation of an adsorbate put on the sheet that the job with the key `parent` relaxes."""
+    document = settings.to_document()
+    given = {"parent": parent, "placement": placement.model_dump(mode="json")}
+    key = _digest(RELAX, given, document)
     parameters = {"key": key, "name": name, "structure": given, "settings": document}
     return Job(key, RELAX, f"{name} relax", parameters, labels, references)
 
@@ -150,6 +173,6 @@ def job_seed(seed: int, key: str) -> np.random.SeedSequence:
     return np.random.SeedSequence([seed, int(key, 16)])
 
 
-def _digest(kind: str, origin: str, settings: Mapping[str, Any]) -> str:
+def _digest(kind: str, origin: str | Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     text = json.dumps([_FORMAT, kind, origin, settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class _PlaceFile(Section):
     format: Literal[1] = 1
     uri: str | None = None
     credentials: Path | None = None
+    taken_from: Path | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,22 @@ class QueuePlace:
         URI of its MongoDB without a password; None for the database embedded in `folder/database`.
     credentials
         File with user and password; None where the environment has them, or where none are needed.
+    taken_from
+        Of a queue whose jobs were taken out of another: folder of the files of that one, which both work in.
+    token
+        What jobs that were taken out carry.
     """
 
     folder: Path
     uri: str | None = None
     credentials: Path | None = None
+    taken_from: Path | None = None
+    token: str | None = None
+
+    @property
+    def files(self) -> Path:
+        """Folder of the jobs' files."""
+        return self.taken_from or self.folder
 
     @property
     def address(self) -> str | Path:
@@ -103,6 +117,22 @@ def create_place(folder: Path, uri: str | None = None, credentials: Path | None 
     return place
 
 
+def create_offline(folder: Path, taken_from: Path) -> QueuePlace:
+    """Make the folder of a queue for jobs that are taken out of the one with its files in `taken_from`.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds a queue.
+    """
+    folder = Path(folder).resolve()
+    if (folder / PLACE_FILE).exists():
+        raise ConfigError(str(folder), "a queue", "a new folder")
+    content = _PlaceFile(taken_from=taken_from.resolve(), token=secrets.token_hex(16))
+    write_json(folder / PLACE_FILE, content.model_dump(mode="json"))
+    return read_place(folder)
+
+
 def read_place(folder: Path) -> QueuePlace:
     """Return the queue in a folder.
 
@@ -116,7 +146,7 @@ def read_place(folder: Path) -> QueuePlace:
     if not path.is_file():
         raise ConfigError(f"{folder} holds no queue", wanted=f"`hpcstem queue init --db {folder}`")
     content = checked(_PlaceFile, read_json(path), str(path))
-    return QueuePlace(folder, content.uri, content.credentials)
+    return QueuePlace(folder, content.uri, content.credentials, content.taken_from, content.token)
 
 
 def with_credentials(uri: str, credentials: Path | None = None) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpcstem.simulation.jobs import RELAX
+from hpcstem.simulation.published import ADSORPTION_EV, CR_ABOVE_HOLLOW_EV
 from hpcstem.simulation.results import JobResult
 from hpcstem.structure.adsorbates import adsorption_energy_eV
 
@@ -83,3 +84,41 @@ def adsorption_energies_eV(records: Sequence[JobRecord]) -> dict[str, float]:
             sheet_eV, isolated_eV, together_eV = (energies_eV[str(key)] for key in keys)
             found[one.key] = adsorption_energy_eV(sheet_eV, isolated_eV, together_eV)
     return found
+
+
+def adsorption_rows(records: Sequence[JobRecord], wanted: Container[str]) -> list[dict[str, Any]]:
+    """Return a row per energy of adsorption, plain JSON: labels, energy, published numbers where there are any.
+
+    `above_hollow_eV` is the energy over that of the same atom at the hollow site near the same place, all else the
+    same; None without one.
+
+    Parameters
+    ----------
+    records
+        Jobs, those referred to among them.
+    wanted
+        Keys of the jobs to give a row.
+    """
+    energies_eV = adsorption_energies_eV(records)
+    bound = [one for one in records if one.key in energies_eV]
+    hollow_eV = {_but_site(one): energies_eV[one.key] for one in bound if one.labels.get("site") == "hollow"}
+    rows = []
+    for one in bound:
+        if one.key in wanted and one.result is not None:
+            species = one.labels.get("adsorbate", "")
+            energy_eV, at_hollow_eV = energies_eV[one.key], hollow_eV.get(_but_site(one))
+            found: dict[str, Any] = {
+                "adsorption_energy_eV": energy_eV,
+                "published_eV": ADSORPTION_EV.get(species),
+                "above_hollow_eV": None if at_hollow_eV is None else at_hollow_eV - energy_eV,
+                "published_above_hollow_eV": CR_ABOVE_HOLLOW_EV.get(one.labels.get("site", ""))
+                if species == "Cr"
+                else None,
+                "method": one.result.method,
+            }
+            rows.append({"name": one.name, "key": one.key} | dict(one.labels) | found)
+    return rows
+
+
+def _but_site(record: JobRecord) -> frozenset[tuple[str, str]]:
+    return frozenset(item for item in record.labels.items() if item[0] != "site")

@@ -35,8 +35,8 @@ def pause(launchpad: JobLaunchPad, query: Mapping[str, Any]) -> int:
 
 
 def resume(launchpad: JobLaunchPad, query: Mapping[str, Any]) -> int:
-    """Let paused jobs be started again; return how many."""
-    paused = _numbers(launchpad, query, ["PAUSED"])
+    """Let paused jobs be started again; return how many. Those that were taken out of the queue stay out."""
+    paused = _numbers(launchpad, dict(query) | {"taken": {"$exists": False}}, ["PAUSED"])
     for fw_id in paused:
         launchpad.fireworks.update_one({"fw_id": fw_id, "state": "PAUSED"}, {"$set": {"state": "WAITING"}})
         resynchronise(launchpad, fw_id)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from ase import Atoms
@@ -17,11 +16,12 @@ from hpcstem.files import write_text
 from hpcstem.simulation.constraints import Constraint, free_coordinates
 from hpcstem.simulation.engine_settings import EngineSettings
 from hpcstem.simulation.engines import get_engine
-from hpcstem.simulation.jobs import NVT, RELAX, Job, JobTree, nvt_job, relax_job
+from hpcstem.simulation.jobs import NVT, RELAX, Job, JobTree, adsorbed_job, nvt_job, relax_job
+from hpcstem.simulation.placement import Placement
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.simulation.structures import to_xyz
 from hpcstem.simulation.sweep_config import AdsorbateSection, PatchSection, StructureEntry, Sweep
-from hpcstem.structure.adsorbates import Place, Pose, adsorbate, choose_site, isolated, with_adsorbate
+from hpcstem.structure.adsorbates import Place, Pose, adsorbate, choose_site, isolated
 from hpcstem.structure.bonds import bond_graph
 from hpcstem.structure.cells import make_cell
 from hpcstem.structure.defects_library import hole, without_atoms, without_dangling
@@ -43,17 +43,25 @@ class SweepPlan:
 
     Parameters
     ----------
-    trees
-        Relaxations by key, each with the molecular dynamics that start from it.
+    roots
+        Relaxations of structures, by key.
+    grown
+        For each of them all that starts from it, directly or not, by key.
     structures
         Extended XYZ text by its SHA-256.
     samples
         For each engine and set of elements its settings and one structure, by both.
     """
 
-    trees: dict[str, JobTree] = field(default_factory=dict)
+    roots: dict[str, Job] = field(default_factory=dict)
+    grown: dict[str, dict[str, Job]] = field(default_factory=dict)
     structures: dict[str, str] = field(default_factory=dict)
     samples: dict[tuple[str, frozenset[str]], tuple[EngineSettings, Atoms]] = field(default_factory=dict)
+
+    @property
+    def trees(self) -> dict[str, JobTree]:
+        """Relaxations of structures by key, each with all that starts from it."""
+        return {key: JobTree(root, tuple(self.grown[key].values())) for key, root in self.roots.items()}
 
     @property
     def jobs(self) -> list[Job]:
@@ -65,32 +73,50 @@ class SweepPlan:
         atoms: Atoms,
         labels: Labels,
         relax: RelaxSettings,
-        dynamics: Sequence[NVTSettings],
-        references: Mapping[str, str] = MappingProxyType({}),
+        dynamics: Sequence[NVTSettings] = (),
     ) -> str:
         """Add a relaxation and what starts from it, the same job once; return the key of the relaxation."""
         text = to_xyz(atoms)
         digest = hashlib.sha256(text.encode()).hexdigest()
         self.structures[digest] = text
         self.samples[relax.engine.model_dump_json(), frozenset(atoms.get_chemical_symbols())] = relax.engine, atoms
-        name = " ".join(labels[axis] for axis in _IN_NAMES if axis in labels)
-        root = relax_job(
-            name, {"path": structure_path(digest), "sha256": digest}, relax, labels | {"kind": RELAX}, references
-        )
-        children = [
-            nvt_job(
-                name,
-                root.key,
-                settings,
-                labels | {"kind": NVT, "temperature_K": f"{settings.temperature_K:g}"},
-                references,
-            )
-            for settings in dynamics
-        ]
-        known = self.trees.get(root.key, JobTree(root))
-        both = {child.key: child for child in (*known.children, *children)}
-        self.trees[root.key] = JobTree(known.root, tuple(both.values()))
-        return root.key
+        origin = {"path": structure_path(digest), "sha256": digest}
+        job = relax_job(_named_by(labels), origin, relax, labels | {"kind": RELAX})
+        self.roots.setdefault(job.key, job)
+        self._grow(job.key, _dynamics(job, labels, dynamics))
+        return job.key
+
+    def add_adsorbed(
+        self,
+        placement: Placement,
+        placed: Atoms,
+        labels: Labels,
+        relax: RelaxSettings,
+        dynamics: Sequence[NVTSettings],
+        references: Mapping[str, str],
+    ) -> None:
+        """Add the relaxation of an adsorbate on a sheet, and what starts from it.
+
+        Parameters
+        ----------
+        placement
+            What is put where, on the sheet that `references` names, once it is relaxed.
+        placed
+            The same on the sheet as given, for its elements.
+        labels, relax, dynamics
+            As of `add`.
+        references
+            Keys of the relaxations of the bare `sheet`, which is added already, and of the `isolated` adsorbate.
+        """
+        self.samples[relax.engine.model_dump_json(), frozenset(placed.get_chemical_symbols())] = relax.engine, placed
+        sheet = references["sheet"]
+        job = adsorbed_job(_named_by(labels), sheet, placement, relax, labels | {"kind": RELAX}, references)
+        self._grow(sheet, [job, *_dynamics(job, labels, dynamics)])
+
+    def _grow(self, root: str, jobs: Sequence[Job]) -> None:
+        grown = self.grown.setdefault(root, {})
+        for job in jobs:
+            grown[job.key] = job
 
     def check_engines(self) -> None:
         """Ask each engine whether it has here what it needs for the elements that it will meet.
@@ -114,6 +140,18 @@ class SweepPlan:
 _IN_NAMES = ("structure", "adsorbate", "site", "near", "pose", "azimuth_deg", "engine", "constraint", "seed")
 
 
+def _named_by(labels: Labels) -> str:
+    return " ".join(labels[axis] for axis in _IN_NAMES if axis in labels)
+
+
+def _dynamics(parent: Job, labels: Labels, dynamics: Sequence[NVTSettings]) -> list[Job]:
+    name, found = _named_by(labels), []
+    for settings in dynamics:
+        own = labels | {"kind": NVT, "temperature_K": f"{settings.temperature_K:g}"}
+        found.append(nvt_job(name, parent.key, settings, own, parent.references))
+    return found
+
+
 def structure_path(digest: str) -> str:
     """Return the place of a structure in the run directory."""
     return f"structures/{digest}.xyz"
@@ -122,8 +160,8 @@ def structure_path(digest: str) -> str:
 def expand(sweep: Sweep, folder: Path) -> SweepPlan:
     """Return all jobs of a sweep.
 
-    A sheet with an adsorbate is built on the structure as given. Each adsorbate alone, free of constraints, and each
-    bare structure is computed once, however many energies of adsorption refer to it.
+    Sites are chosen on the structure as given, and adsorbates are put on it once it is relaxed. Each adsorbate alone,
+    free of constraints, and each bare structure is computed once, however many energies of adsorption refer to it.
 
     Parameters
     ----------
@@ -155,14 +193,15 @@ def expand(sweep: Sweep, folder: Path) -> SweepPlan:
         isolated_keys = {}
         for one, atoms in species.items():
             own = labels | {"role": ISOLATED, "adsorbate": Path(one).stem, "constraint": str(Constraint.NONE)}
-            isolated_keys[Path(one).stem] = plan.add(isolated(atoms, periodic=periodic), own, alone, ())
+            isolated_keys[Path(one).stem] = plan.add(isolated(atoms, periodic=periodic), own, alone)
         for name, atoms in structures.items():
             free_coordinates(atoms, relax.constraint, relax.fixed)
             own = labels | {"structure": name}
             bare = plan.add(atoms, own | {"role": SHEET}, relax, dynamics)
-            for place, placed, moves in adsorbed[name]:
+            for place, placement, placed, moves in adsorbed[name]:
                 references = {"sheet": bare, "isolated": isolated_keys[place["adsorbate"]]}
-                plan.add(placed, own | {"role": ADSORBED} | place, relax, dynamics if moves else (), references)
+                there = own | {"role": ADSORBED} | place
+                plan.add_adsorbed(placement, placed, there, relax, dynamics if moves else (), references)
     return plan
 
 
@@ -238,8 +277,8 @@ def _named(species: str, folder: Path) -> str | Path:
 
 def _adsorbed(
     part: AdsorbateSection, atoms: Atoms, species: Mapping[str, Atoms]
-) -> Iterator[tuple[Labels, Atoms, bool]]:
-    """Yield labels, the structure with an adsorbate, and whether it runs through the dynamics."""
+) -> Iterator[tuple[Labels, Placement, Atoms, bool]]:
+    """Yield labels, what is put where, the same on the structure as given, and whether it runs through the dynamics."""
     for one in part.species:
         adsorbed = species[one]
         single = len(adsorbed) == 1
@@ -252,5 +291,12 @@ def _adsorbed(
                         labels = {"adsorbate": Path(one).stem, "site": str(kind), "near": where}
                         if not single:
                             labels |= {"pose": str(pose), "azimuth_deg": f"{azimuth_deg:g}"}
-                        placed = with_adsorbate(atoms, adsorbed, site, pose, azimuth_deg, part.height_A)
-                        yield labels, placed, part.dynamics
+                        placement = Placement(
+                            adsorbate=to_xyz(adsorbed),
+                            site=kind,
+                            atoms=tuple(site.atoms.tolist()),
+                            pose=pose,
+                            azimuth_deg=azimuth_deg,
+                            height_A=part.height_A,
+                        )
+                        yield labels, placement, placement.on(atoms), part.dynamics

@@ -17,14 +17,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
 from fireworks import FiretaskBase, FWAction
 
+from hpcstem.config import checked
 from hpcstem.errors import SimulationError
 from hpcstem.files import sha256, write_text
 from hpcstem.simulation.allowed import NVT_TASK, RELAX_TASK, UNFINISHED
 from hpcstem.simulation.deadline import NO_DEADLINE, Deadline, SegmentEnded
 from hpcstem.simulation.engines import get_engine
 from hpcstem.simulation.jobs import NVT, RELAX, job_folder, job_seed, read_structure
+from hpcstem.simulation.placement import Placement
 from hpcstem.simulation.results import JobResult, find_result, read_result, record_result, write_result
 from hpcstem.simulation.segments import check_progress, read_segments
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
@@ -68,6 +71,22 @@ class _JobTask(FiretaskBase):
     def compute(self, run_directory: Path, folder: Path, deadline: Deadline) -> JobResult:
         """Run the engine in `folder`, or go on from its last checkpoint."""
 
+    def relaxed(self, key: str, run_directory: Path) -> Atoms:
+        """Return the structure that another job has relaxed.
+
+        Raises
+        ------
+        SimulationError
+            It has no result, or has not converged.
+        """
+        parent = find_result(self.launchpad, key)
+        if parent is None:
+            raise SimulationError("structure to start from", "no result of the relaxation", "rerun the relaxation")
+        if not parent.converged:
+            got = f"a relaxation that stopped after {parent.n_steps} steps at {parent.max_force_eV_A:.3g} eV/Å"
+            raise SimulationError("structure to start from", got, "a larger max_steps")
+        return read_structure(run_directory, {"path": parent.structure, "sha256": parent.structure_sha256})
+
     def finished(self, run_directory: Path, kind: str, trajectory: Path, start: float, **found: Any) -> JobResult:
         """Write the last structure beside the trajectory, and put together the result."""
         atoms, structure = found.pop("atoms"), trajectory.with_name(f"{kind}-final.xyz")
@@ -91,7 +110,7 @@ class _JobTask(FiretaskBase):
 
 
 class RelaxTask(_JobTask):
-    """Relax a structure."""
+    """Relax a structure, or an adsorbate put on the sheet that another job has relaxed."""
 
     _fw_name = RELAX_TASK
     required_params = ["key", "name", "structure", "settings"]  # noqa: RUF012 - FireWorks' way
@@ -101,7 +120,12 @@ class RelaxTask(_JobTask):
         start = time.monotonic()
         settings = RelaxSettings.parse(self["settings"])
         engine = get_engine(settings.engine)
-        atoms = read_structure(run_directory, self["structure"])
+        given = self["structure"]
+        if "parent" in given:
+            placement = checked(Placement, given["placement"], "placement of an adsorbate")
+            atoms = placement.on(self.relaxed(given["parent"], run_directory))
+        else:
+            atoms = read_structure(run_directory, given)
         outcome = engine.relax(atoms, settings, job_seed(settings.seed, self["key"]), folder, deadline)
         found = vars(outcome) | {"method": engine.method}
         return self.finished(run_directory, RELAX, folder / "relaxation.xyz", start, **found)
@@ -118,14 +142,7 @@ class NVTTask(_JobTask):
         start = time.monotonic()
         settings = NVTSettings.parse(self["settings"])
         engine = get_engine(settings.engine)
-        parent = find_result(self.launchpad, self["parent"])
-        if parent is None:
-            raise SimulationError("structure to start from", "no result of the relaxation", "rerun the relaxation")
-        if not parent.converged:
-            got = f"a relaxation that stopped after {parent.n_steps} steps at {parent.max_force_eV_A:.3g} eV/Å"
-            raise SimulationError("structure to start from", got, "a larger max_steps")
-        given = {"path": parent.structure, "sha256": parent.structure_sha256}
-        atoms = read_structure(run_directory, given)
+        atoms = self.relaxed(self["parent"], run_directory)
         outcome = engine.nvt(atoms, settings, job_seed(settings.seed, self["key"]), folder, deadline)
         found = vars(outcome) | {"method": engine.method, "converged": outcome.n_steps == settings.n_steps}
         return self.finished(run_directory, NVT, folder / "trajectory.xyz", start, **found)

@@ -14,21 +14,12 @@ from ase import Atoms
 from hpcstem.errors import StructureError
 from hpcstem.files import inside
 from hpcstem.simulation.jobs import NVT
+from hpcstem.simulation.published import LENGTHS_A
 from hpcstem.simulation.records import JobRecord
 from hpcstem.structure.adsorbate_motion import adsorbate_motion
 from hpcstem.structure.exchange import read_xyz
 from hpcstem.structure.history import RING_SIZES, sheet_history
 from hpcstem.structure.sheet import sheet_of
-
-PUBLISHED_LENGTHS_A = {
-    (300.0, 5): 1.713,
-    (300.0, 6): 1.443,
-    (300.0, 7): 1.447,
-    (2000.0, 6): 1.422,
-    (4000.0, 5): 1.606,
-    (4000.0, 7): 1.430,
-}
-"""Bond lengths by temperature [K] and ring size that the study of a 91-atom patch printed, from PBE [Å]."""
 
 
 def analyse(records: Sequence[JobRecord], run_directory: Path, wanted: Container[str]) -> Iterator[dict[str, Any]]:
@@ -64,6 +55,7 @@ def analyse(records: Sequence[JobRecord], run_directory: Path, wanted: Container
             "temperature_std_K": one.result.temperature_std_K,
             "drift_eV_atom_ps": one.result.drift_eV_atom_ps,
             "method": one.result.method,
+            "trajectory": one.result.trajectory,
         }
         yield {"key": one.key, "name": one.name, "labels": dict(one.labels)} | result | found
 
@@ -97,6 +89,7 @@ def trajectory_table(frames: Sequence[Atoms], n_sheet: int | None = None) -> dic
         "rings": {str(size): history.ring_counts[:, k].tolist() for k, size in enumerate(RING_SIZES)},
         "geometry": [asdict(row) for row in history.geometry],
         "stone_wales_at_fs": times_fs[history.stone_wales_frames].tolist(),
+        "n_stone_wales": history.n_stone_wales.tolist(),
         "first_bond_broken_at_fs": None if broken is None else float(times_fs[broken]),
         "bonds_broken_at_end": int(history.n_broken[-1]),
         "bonds_made_at_end": int(history.n_made[-1]),
@@ -113,7 +106,7 @@ def ring_rows(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"name": table["name"], "temperature_K": table["temperature_K"]}
         | row
-        | {"published_length_A": PUBLISHED_LENGTHS_A.get((float(table["temperature_K"]), row["size"]))}
+        | {"published_length_A": LENGTHS_A.get((float(table["temperature_K"]), row["size"]))}
         for table in tables
         for row in table["geometry"]
     ]

@@ -166,7 +166,7 @@ def _add_batch(launchpad: JobLaunchPad, trees: Sequence[JobTree], name: str, pri
             if tree.root.key not in known:
                 whole.append([tree.root, *new])
             elif new:
-                _append(launchpad, known[tree.root.key], new, priority)
+                _append(launchpad, known, new, priority)
         if whole:
             _insert(launchpad, name, whole, priority)
 
@@ -181,7 +181,7 @@ def _insert(launchpad: JobLaunchPad, name: str, trees: Sequence[Sequence[Job]], 
             firework.fw_id = next_id
             next_id += 1
         root = fireworks[0].fw_id
-        workflow = Workflow(fireworks, {root: [firework.fw_id for firework in fireworks[1:]]}, name=name)
+        workflow = Workflow(fireworks, _links(jobs, fireworks), name=name)
         workflow.id_fw[root].state = workflow.fw_states[root] = "READY"
         workflows.append(workflow.to_db_dict())
         roots.append(fireworks[0].to_db_dict())
@@ -192,11 +192,30 @@ def _insert(launchpad: JobLaunchPad, name: str, trees: Sequence[Sequence[Job]], 
     launchpad.fireworks.insert_many(roots)
 
 
-def _append(launchpad: JobLaunchPad, root_id: int, children: Sequence[Job], priority: int) -> None:
-    with launchpad.workflow_lock(root_id):
-        workflow = launchpad.get_wf_by_fw_id_lzyfw(root_id)
-        fireworks = [_firework(job, priority) for job in children]
-        launchpad._update_wf(workflow, workflow.append_wf(Workflow(fireworks), [root_id]))
+def _append(launchpad: JobLaunchPad, known: Mapping[str, int], new: Sequence[Job], priority: int) -> None:
+    """Append jobs to a workflow, to whichever of its jobs each starts from; `known` numbers those that are there."""
+    grown: dict[int, list[Job]] = {}
+    origins = dict(known)
+    for job in new:
+        origins[job.key] = origins[str(job.parent)]
+        grown.setdefault(origins[job.key], []).append(job)
+    with launchpad.workflow_lock(next(iter(grown))):
+        workflow = launchpad.get_wf_by_fw_id_lzyfw(next(iter(grown)))
+        updated: set[int] = set()
+        for origin, jobs in grown.items():
+            fireworks = [_firework(job, priority) for job in jobs]
+            updated |= set(workflow.append_wf(Workflow(fireworks, _links(jobs, fireworks)), [origin]))
+        launchpad._update_wf(workflow, updated)
+
+
+def _links(jobs: Sequence[Job], fireworks: Sequence[Firework]) -> dict[int, list[int]]:
+    """Numbers of the fireworks that start from each; those that start from a job not given are left out."""
+    numbers = {job.key: firework.fw_id for job, firework in zip(jobs, fireworks, strict=True)}
+    links: dict[int, list[int]] = {}
+    for job in jobs:
+        if job.parent in numbers:
+            links.setdefault(numbers[job.parent], []).append(numbers[job.key])
+    return links
 
 
 def _firework(job: Job, priority: int) -> Firework:

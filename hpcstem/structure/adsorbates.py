@@ -164,6 +164,30 @@ def choose_site(atoms: ase.Atoms, kind: SiteKind, place: Place | tuple[float, fl
     return sites[order[0]]
 
 
+def site_of(atoms: ase.Atoms, kind: SiteKind, group: Sequence[int]) -> AdsorptionSite:
+    """Return the site that some atoms of a sheet make: one atom, the two of a bond, or those of a ring.
+
+    Parameters
+    ----------
+    atoms
+        The sheet; where it repeats, no two atoms of the site are more than half a cell apart.
+    kind
+        What the site lies on.
+    group
+        Indices of its atoms.
+
+    Raises
+    ------
+    StructureError
+        The sheet has no such atoms.
+    """
+    members = np.asarray(group, np.int64)
+    if members.max() >= len(atoms):
+        raise StructureError("atoms of an adsorption site", members.tolist(), f"indices below {len(atoms)}")
+    vectors_A = atoms.get_distances(members[0], members, mic=bool(atoms.pbc.any()), vector=True)
+    return AdsorptionSite(SiteKind(kind), atoms.positions[members[0]] + vectors_A.mean(axis=0), members)
+
+
 def with_adsorbate(
     atoms: ase.Atoms,
     adsorbed: ase.Atoms,

@@ -45,7 +45,7 @@ def test_a_dry_run_prints_the_script_only(batch, tmp_path):
         "queue", "--site", "site.yaml", "--name", "q", "--walltime-s", "120", "--dry-run", "--", "queue", "launch"
     )
     assert "#SBATCH --time=00:02:00\n" in done.stdout
-    assert done.stdout.endswith("-m hpcstem queue launch\n")
+    assert done.stdout.endswith('-m hpcstem queue launch --end-time "$((begin + 120))"\n')
     assert not (tmp_path / "batch").exists()
 
 

@@ -43,6 +43,8 @@ SUBCOMMANDS = [
     ("queue", "export"),
     ("queue", "analyse"),
     ("queue", "web"),
+    ("queue", "take"),
+    ("queue", "return"),
     ("db", "start"),
     ("db", "stop"),
     ("db", "status"),

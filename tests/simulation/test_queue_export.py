@@ -1,6 +1,10 @@
-"""Results of a queue in other forms, energies of adsorption, tables of trajectories."""
+"""Results of a queue in other forms, energies of adsorption, tables of trajectories, the report."""
 
+import base64
+import hashlib
+import html
 import json
+import re
 import time
 
 import ase.db
@@ -14,18 +18,26 @@ from small_run import run_here  # noqa: F401
 
 from hpcstem.errors import ConfigError, SimulationError
 from hpcstem.files import sha256, write_text
+from hpcstem.report.movie import movie
+from hpcstem.report.queue import QueueFindings, build_queue_report
 from hpcstem.simulation.export import export
 from hpcstem.simulation.jobs import NVT, RELAX, JobTree, nvt_job, relax_job
 from hpcstem.simulation.launchpad import open_launchpad
 from hpcstem.simulation.place import create_place
-from hpcstem.simulation.records import adsorption_energies_eV, read_records
+from hpcstem.simulation.published import LENGTHS_A
+from hpcstem.simulation.queue import queue_status
+from hpcstem.simulation.records import adsorption_energies_eV, adsorption_rows, read_records
 from hpcstem.simulation.results import JobResult, record_result
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 from hpcstem.simulation.structures import to_xyz
-from hpcstem.simulation.trajectories import PUBLISHED_LENGTHS_A, analyse, ring_rows
+from hpcstem.simulation.trajectories import analyse, ring_rows
 from hpcstem.simulation.workflow import add_trees
 from hpcstem.structure.adsorbates import Place, adsorbate, choose_site, isolated, with_adsorbate
+from hpcstem.structure.bonds import bond_graph
+from hpcstem.structure.cells import make_cell
+from hpcstem.structure.defects_library import stone_wales, without_dangling
 from hpcstem.structure.exchange import read_xyz
+from hpcstem.structure.graphene import graphene_sheet
 
 ENERGIES_EV = {"sheet": -100.0, "isolated": -20.0, "adsorbed": -122.5}
 
@@ -141,9 +153,55 @@ def test_tables_of_a_trajectory(found, tmp_path):
     assert table["adsorbate"]["share_of_sites"] == {"bridge": 0.5, "top": 0.5}
     assert np.array(table["adsorbate"]["height_A"]) == pytest.approx([2.15, 2.03], abs=0.02)
     (row,) = ring_rows([table])
-    assert (row["size"], row["published_length_A"]) == (6, PUBLISHED_LENGTHS_A[300.0, 6])
+    assert (row["size"], row["published_length_A"]) == (6, LENGTHS_A[300.0, 6])
     assert row["length_A"] == pytest.approx(1.42, abs=0.01)
     assert list(analyse(records, tmp_path, set())) == []
+
+
+def test_a_report_with_published_numbers_and_a_trajectory_to_play(found, tmp_path):
+    launchpad, keys = found
+    energies = "step,time_fs,potential_eV,kinetic_eV,temperature_K,conserved_eV\n"
+    energies += "".join(f"{k},{10.0 * k},{-120.0 + k},0.1,{290.0 + k},nan\n" for k in range(2))
+    write_text(tmp_path / "jobs" / keys["hot"] / "energies.csv", energies)
+    launchpad.fizzle(4, "ValueError: <it> & broke")
+    records = read_records(launchpad)
+    every = set(keys.values())
+    tables, rows = list(analyse(records, tmp_path, every)), adsorption_rows(records, every)
+    assert [(row["key"], row["published_above_hollow_eV"]) for row in rows] == [
+        (keys["adsorbed"], pytest.approx(3.046))
+    ]
+    page = build_queue_report(
+        QueueFindings(tmp_path, queue_status(launchpad), records, tables, rows), tmp_path / "report.html"
+    )
+    text = page.read_text()
+    for expected in ("2.500", "1.443", "2.165", "top 50 %", "&lt;it&gt; &amp; broke", "1 FIZZLED", "by hand"):
+        assert expected in text, expected
+    # A browser runs this script alone, and nothing from elsewhere.
+    (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    assert f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in text
+    assert not re.search(r"""(?:src|href)="(?!data:|#)""", text)
+    (movie,) = (json.loads(html.unescape(one)) for one in re.findall('data-movie="(.*?)"', text))
+    played_A = np.frombuffer(base64.b64decode(movie["positions"]), "<i2").reshape(2, -1, 3) * movie["step_A"]
+    moved_A = played_A[1] - played_A[0]
+    assert np.linalg.norm(moved_A[:-1], axis=1) == pytest.approx(0.0)
+    # The chromium has gone from an atom to the middle of a bond.
+    assert np.linalg.norm(moved_A[-1, :2]) == pytest.approx(0.71, abs=0.005)
+    assert movie["times_fs"] == [0.0, 10.0]
+
+
+def test_a_long_trajectory_is_thinned_and_odd_rings_are_coloured():
+    whole = graphene_sheet(20.0, 20.0)
+    sheet = bond_graph(whole.positions[:, :2], np.array(whole.get_chemical_symbols()))
+    middles_A = sheet.positions_A[sheet.edges].mean(axis=1)
+    turned = without_dangling(stone_wales(sheet, int(((middles_A - 10.0) ** 2).sum(axis=1).argmin())))
+    patch = make_cell(turned.positions_A, turned.species)
+    frames = [patch.copy() for _ in range(9)]
+    for k, frame in enumerate(frames):
+        frame.info["time_fs"] = float(k)
+    shown = json.loads(movie(frames, 8 * len(patch) * 4))
+    assert (len(shown["times_fs"]), shown["times_fs"][0], shown["times_fs"][-1]) == (4, 0.0, 8.0)
+    assert len(shown["positions"]) <= 8 * len(patch) * 4
+    assert [sorted(len(ring) for ring in rings) for rings in shown["rings"]] == [[5, 5, 7, 7]] * 4
 
 
 def test_the_commands(run_here, tmp_path):  # noqa: F811
@@ -159,6 +217,7 @@ def test_the_commands(run_here, tmp_path):  # noqa: F811
     status, out, err = run_here("queue", "analyse", "--db", tmp_path / "q", "--out", tmp_path / "out")
     assert status == 0, err
     assert "g NVT 300 K  6     9       1.420 ± 0.000  120.0 ± 0.0  1.443" in out
+    assert "data-movie" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "rings.csv").read_text().splitlines()[0].startswith("name,temperature_K,size")
     assert len(json.loads((tmp_path / "out" / "analysis.json").read_text())["trajectories"]) == 1
     status, out, err = run_here("queue", "export", tmp_path / "r.xyz", "--db", tmp_path / "q", "--json")

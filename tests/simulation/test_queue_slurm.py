@@ -1,6 +1,7 @@
 """One trajectory over several batch jobs of a real Slurm: the first ends before its time limit, the next goes on."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -35,7 +36,7 @@ def queue(slurm):
 def submit(slurm, queue, walltime_s):
     options = ("--site", "site.yaml", "--walltime-s", walltime_s, "--slots", 1, "--json")
     (job,) = json.loads(slurm.run(*command("queue", "submit", "--db", queue, *options)))["jobs"]
-    return job["number"]
+    return job["number"], Path(job["script"]).with_suffix(".log")
 
 
 def dynamics_folder(queue):
@@ -48,10 +49,9 @@ def dynamics_folder(queue):
 def test_a_trajectory_goes_on_in_the_next_batch_job(slurm, queue):
     segments = []
     for _ in range(MOST_JOBS):
-        number = submit(slurm, queue, 60)
+        number, log = submit(slurm, queue, 60)
         wait_until(lambda number=number: number not in slurm.alive(), "the job has ended")
-        log = (queue / "submitted" / f"hpcstem-queue-{number}.out").read_text()
-        assert slurm.jobs()[number] == "COMPLETED", log
+        assert slurm.jobs()[number] == "COMPLETED", log.read_text()
         counts, folder = dynamics_folder(queue)
         segments = read_segments(folder) if folder.exists() else []
         if segments and segments[-1].last_step > 0:
@@ -62,7 +62,7 @@ def test_a_trajectory_goes_on_in_the_next_batch_job(slurm, queue):
     done = segments[-1].last_step
     assert done > 0
 
-    number = submit(slurm, queue, 1800)
+    number, _ = submit(slurm, queue, 1800)
     energies = folder / "energies.csv"
 
     def has_gone_on():

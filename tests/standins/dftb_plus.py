@@ -157,6 +157,18 @@ class Files:
         )
 
 
+def forces_alone(atoms, files):
+    energy, forces = files.forces(atoms.positions)
+    files.printed(energy)
+    files.end(energy, forces)
+    if atoms.pbc.all():
+        atoms.calc = TBLite(method="GFN1-xTB", accuracy=0.1, verbosity=0)
+        stress = -atoms.get_stress(voigt=False) * units.Bohr**3 / units.Hartree
+        rows = "\n".join(" ".join(f"{x:24.15E}" for x in row) for row in stress)
+        with open("results.tag", "a") as handle:
+            handle.write(f"stress              :real:2:3,3\n{rows}\n")
+
+
 def dynamics(driver, atoms, files):
     n_steps, timestep = int(driver["Steps"]), float(driver["TimeStep"])
     heat = driver["Thermostat"]
@@ -221,6 +233,9 @@ def main():
         sys.exit("ERROR! Stop file 'stop_driver' already present at startup")
     tree = parse(Path("dftb_in.hsd").read_text())
     files = Files(read_gen())
+    if "Driver" not in tree:
+        forces_alone(files.atoms, files)
+        return
     run = dynamics if tree["Driver"][""] == "VelocityVerlet" else relaxation
     run(tree["Driver"], files.atoms, files)
 

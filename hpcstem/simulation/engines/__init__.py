@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from hpcstem.simulation.engine_settings import AseSettings, ClassicalSettings, EngineSettings, VaspSettings, XtbSettings
+from hpcstem.simulation.engine_settings import (
+    AseSettings,
+    ClassicalSettings,
+    EngineSettings,
+    SpinXtbSettings,
+    VaspSettings,
+    XtbSettings,
+)
 from hpcstem.simulation.engines.engine import Engine
 from hpcstem.simulation.programs import Programs
 
@@ -15,7 +22,7 @@ def get_engine(settings: EngineSettings) -> Engine:
     SimulationError
         What it needs is not installed here.
     """
-    if isinstance(settings, XtbSettings):
+    if isinstance(settings, XtbSettings | SpinXtbSettings):
         from hpcstem.simulation.engines.xtb import xtb_engine
 
         return xtb_engine(settings)

@@ -15,17 +15,18 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 
-from hpcstem.errors import SimulationError
-from hpcstem.files import sha256
 from hpcstem.simulation.constraints import Constraint, free_coordinates
 from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
 from hpcstem.simulation.engine_settings import DftbSettings
 from hpcstem.simulation.engines import dftb_inputs, dftb_outputs
+from hpcstem.simulation.engines.dftb_forces import dftb_forces
 from hpcstem.simulation.engines.dftb_inputs import DftbState
 from hpcstem.simulation.engines.engine import NVTOutcome, RelaxOutcome
 from hpcstem.simulation.engines.external import rattled, record_nvt, record_relaxation
 from hpcstem.simulation.engines.program import Watch, found_program
 from hpcstem.simulation.engines.segmented import Frame, run_segments
+from hpcstem.simulation.motion.dynamics import run_nvt
+from hpcstem.simulation.motion.relaxation import run_relaxation
 from hpcstem.simulation.motion.velocities import maxwell_boltzmann
 from hpcstem.simulation.programs import DFTB_COMMAND, Programs
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
@@ -76,18 +77,21 @@ class DftbEngine:
     ) -> RelaxOutcome:
         """Relax a structure; forces are known for the last structure of `relaxation.xyz` alone.
 
+        A free cell, or atoms that move in some directions alone, are relaxed by hpcstem's own motion.
+
         Raises
         ------
         SegmentEnded
             The time was up.
         SimulationError
-            DFTB+ or parameters are missing, DFTB+ fails, or cannot express the constraint.
+            DFTB+ or parameters are missing, or DFTB+ fails.
         """
-        if settings.constraint == Constraint.FREE_CELL:
-            raise SimulationError(
-                "engine dftb+", "constraint free-cell", "vasp, gfn1-xtb, classical or ase for a free cell"
-            )
         free = free_coordinates(atoms, settings.constraint, settings.fixed)
+        if settings.constraint == Constraint.FREE_CELL or _move_in_part(free):
+            self.check(atoms)
+            with dftb_forces(atoms, self.settings, self.programs, folder) as source:
+                own = run_relaxation(atoms, settings, source, seed, folder, deadline)
+                return replace(own, inputs=source.inputs)
         program = self._program(rattled(atoms, free, settings.rattle_A, seed), free, settings, None)
         frames = run_segments(program, folder, deadline)
         found = record_relaxation(atoms, free, frames, np.arange(len(atoms)), folder) | {"n_steps": len(frames) - 1}
@@ -103,14 +107,20 @@ class DftbEngine:
     ) -> NVTOutcome:
         """Run molecular dynamics with DFTB+'s Nosé-Hoover chain, whose conserved quantity it does not tell.
 
+        Where atoms move in some directions alone the motion is hpcstem's own.
+
         Raises
         ------
         SegmentEnded
             The time was up.
         SimulationError
-            DFTB+ or parameters are missing, DFTB+ fails, or cannot express the constraint.
+            DFTB+ or parameters are missing, or DFTB+ fails.
         """
         free = free_coordinates(atoms, settings.constraint, settings.fixed)
+        if _move_in_part(free):
+            self.check(atoms)
+            with dftb_forces(atoms, self.settings, self.programs, folder) as source:
+                return replace(run_nvt(atoms, settings, source, seed, folder, deadline), inputs=source.inputs)
         velocities, _ = maxwell_boltzmann(atoms, free, settings.temperature_K, seed)
         program = self._program(atoms, free, settings, DftbState(velocities * units.fs * 1000))
         frames = run_segments(program, folder, deadline)
@@ -122,6 +132,11 @@ class DftbEngine:
     ) -> DftbProgram:
         self.check(atoms)
         return DftbProgram(atoms, free, settings, self.settings, self.programs, state)
+
+
+def _move_in_part(free: np.ndarray) -> bool:
+    """Whether an atom moves in some directions alone, which DFTB+'s drivers cannot."""
+    return bool((free.any(axis=1) & ~free.all(axis=1)).any())
 
 
 @dataclass(frozen=True)
@@ -232,9 +247,7 @@ class DftbProgram:
         """Return the release of DFTB+, and hashes of the Slater-Koster files."""
         last = max((folder / "segments").glob("[0-9]*"))
         library = self.programs.slater_koster_library
-        files = dftb_inputs.slater_koster_files(self.atoms, self.engine, library)
-        hashes = {path.name: sha256(path) for path in files}
-        return {"program": f"DFTB+ {dftb_outputs.version(last)}", "slater_koster": hashes}
+        return dftb_outputs.inputs(last, dftb_inputs.slater_koster_files(self.atoms, self.engine, library))
 
     def _frame(self, geometry: np.ndarray, energy: float, forces: np.ndarray, kinetic: float | None = None) -> Frame:
         return Frame(

@@ -85,10 +85,30 @@ def hsd(
         raise SimulationError("input of DFTB+", "molecular dynamics without velocities", "velocities")
     # Charges and geometry of a relaxation are written every 20 steps otherwise.
     every_step = "  RestartFrequency = 1\n" if isinstance(settings, RelaxSettings) else ""
+    return _input(driver, _hamiltonian(atoms, engine, library, has_charges), every_step)
+
+
+def hsd_forces(atoms: Atoms, engine: DftbSettings, library: Path | None, has_charges: bool) -> str:
+    """Return `dftb_in.hsd` for the energy, forces and stress of the geometry in `geometry.gen`.
+
+    Parameters
+    ----------
+    atoms, engine, library, has_charges
+        As of `hsd`.
+
+    Raises
+    ------
+    SimulationError
+        A file is not there.
+    """
+    return _input("", _hamiltonian(atoms, engine, library, has_charges), "")
+
+
+def _input(driver: str, hamiltonian: str, options: str) -> str:
     return (
         'Geometry = GenFormat {\n  <<< "geometry.gen"\n}\n'
-        f"{driver}{_hamiltonian(atoms, engine, library, has_charges)}"
-        f"Options {{\n  WriteResultsTag = Yes\n{every_step}}}\nAnalysis {{\n  PrintForces = Yes\n}}\n"
+        f"{driver}{hamiltonian}"
+        f"Options {{\n  WriteResultsTag = Yes\n{options}}}\nAnalysis {{\n  PrintForces = Yes\n}}\n"
         f"ParserOptions {{\n  ParserVersion = {PARSER_VERSION}\n  IgnoreUnprocessedNodes = No\n}}\n"
     )
 
@@ -191,9 +211,6 @@ def _hamiltonian(atoms: Atoms, engine: DftbSettings, library: Path | None, has_c
 
 def _moved(free: np.ndarray) -> str:
     """Return the numbers of atoms that move, from 1, in runs."""
-    partly = free.any(axis=1) & ~free.all(axis=1)
-    if partly.any():
-        raise SimulationError("DFTB+", "motion along z alone", "atoms that move in all directions or in none")
     if free.all():
         return "1:-1"
     numbers = np.flatnonzero(free.all(axis=1)) + 1

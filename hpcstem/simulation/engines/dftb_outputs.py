@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import units
+
+from hpcstem.files import sha256
 
 OUTPUT = "dftb.out"
 _NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[Ee][-+]?\d+)?")
@@ -109,6 +113,12 @@ def has_converged(folder: Path) -> bool:
     """Whether DFTB+ says that a relaxation has reached its accuracy."""
     path = folder / OUTPUT
     return path.is_file() and "\nGeometry converged" in path.read_text(errors="replace")
+
+
+def inputs(folder: Path, slater_koster_files: Sequence[Path]) -> dict[str, Any]:
+    """Return the release of DFTB+ that ran in `folder`, and hashes of its parameter files, for a result."""
+    hashes = {path.name: sha256(path) for path in slater_koster_files}
+    return {"program": f"DFTB+ {version(folder)}", "slater_koster": hashes}
 
 
 def version(folder: Path) -> str:

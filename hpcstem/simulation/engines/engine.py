@@ -17,6 +17,9 @@ from hpcstem.simulation.settings import NVTSettings, RelaxSettings
 class ForceSource(Protocol):
     """Energy and forces of one structure at positions that change little from call to call."""
 
+    inputs: Mapping[str, Any]
+    """What the forces rest on beside the settings, for the result."""
+
     def __call__(self, positions_A: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the energy [eV] and the forces [eV/Å], with shape (n_atoms, 3), float64.
 

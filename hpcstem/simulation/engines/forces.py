@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,11 @@ class CalculatorForces:
         Name for messages; that of the calculator's class if absent.
     wanted
         What to change where it fails.
+
+    Attributes
+    ----------
+    inputs
+        What the forces rest on beside the settings, for the result.
     """
 
     def __init__(
@@ -33,6 +38,7 @@ class CalculatorForces:
         name: str | None = None,
         wanted: str = "elements and positions that it knows",
     ) -> None:
+        self.inputs: Mapping[str, Any] = {}
         self._atoms = Atoms(atoms.get_chemical_symbols(), atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
         self._make, self._name, self._wanted = make, name, wanted
         self.forget()

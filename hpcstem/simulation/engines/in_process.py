@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +58,8 @@ class InProcessEngine:
         deadline: Deadline = NO_DEADLINE,
     ) -> RelaxOutcome:
         """Relax a structure by L-BFGS; see `hpcstem.simulation.motion.relaxation`."""
-        return run_relaxation(atoms, settings, self.source(atoms), seed, folder, deadline)
+        source = self.source(atoms)
+        return replace(run_relaxation(atoms, settings, source, seed, folder, deadline), inputs=source.inputs)
 
     def nvt(
         self,
@@ -69,4 +70,5 @@ class InProcessEngine:
         deadline: Deadline = NO_DEADLINE,
     ) -> NVTOutcome:
         """Run molecular dynamics with a Nosé-Hoover chain; see `hpcstem.simulation.motion.dynamics`."""
-        return run_nvt(atoms, settings, self.source(atoms), seed, folder, deadline)
+        source = self.source(atoms)
+        return replace(run_nvt(atoms, settings, source, seed, folder, deadline), inputs=source.inputs)

@@ -9,8 +9,11 @@
 #SBATCH --account=ABC123
 #SBATCH --partition=batch
 
+# Counted from here: what the job waited for is not part of its time.
+begin=$(date +%s)
+
 set -e
 cd /scratch/run
 
-# One launcher of simulations on each node.
-exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=32 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
+# One launcher of simulations on each node; it stops them before the job ends.
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=32 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db --end-time "$((begin + 3600))"

@@ -10,8 +10,11 @@
 #SBATCH --partition=batch
 #SBATCH -S 8
 
+# Counted from here: what the job waited for is not part of its time.
+begin=$(date +%s)
+
 set -e
 cd /scratch/run
 
-# One launcher of simulations on each node.
-exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=56 --gpus-per-node=8 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
+# One launcher of simulations on each node; it stops them before the job ends.
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=56 --gpus-per-node=8 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db --end-time "$((begin + 7200))"

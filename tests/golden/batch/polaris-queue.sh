@@ -10,8 +10,11 @@
 #PBS -l filesystems=home:eagle
 #PBS -l place=scatter
 
+# Counted from here: what the job waited for is not part of its time.
+begin=$(date +%s)
+
 set -e
 cd /scratch/run
 
-# One launcher of simulations on each node.
-exec mpiexec -n 1 -ppn 1 --cpu-bind none /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
+# One launcher of simulations on each node; it stops them before the job ends.
+exec mpiexec -n 1 -ppn 1 --cpu-bind none /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db --end-time "$((begin + 3600))"

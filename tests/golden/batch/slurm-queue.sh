@@ -8,8 +8,11 @@
 #SBATCH --requeue
 #SBATCH --account=ABC123
 
+# Counted from here: what the job waited for is not part of its time.
+begin=$(date +%s)
+
 set -e
 cd /scratch/run
 
-# One launcher of simulations on each node.
-exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpu-bind=none /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
+# One launcher of simulations on each node; it stops them before the job ends.
+exec srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpu-bind=none /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db --end-time "$((begin + 3600))"

@@ -8,8 +8,11 @@
 #BSUB -q batch
 #BSUB -alloc_flags smt1
 
+# Counted from here: what the job waited for is not part of its time.
+begin=$(date +%s)
+
 set -e
 cd /scratch/run
 
-# One launcher of simulations on each node.
-exec jsrun -n 1 -r 1 -a 1 -c 42 -g 6 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db
+# One launcher of simulations on each node; it stops them before the job ends.
+exec jsrun -n 1 -r 1 -a 1 -c 42 -g 6 /opt/hpcstem/bin/hpcstem queue launch --db /scratch/db --end-time "$((begin + 3600))"

@@ -13,7 +13,7 @@ from ase.io import read
 from hpcstem.errors import ConfigError, SimulationError
 from hpcstem.simulation.constraints import free_coordinates
 from hpcstem.simulation.deadline import NO_DEADLINE, Deadline, SegmentEnded
-from hpcstem.simulation.engine_settings import DftbSettings
+from hpcstem.simulation.engine_settings import DftbSettings, XtbSettings
 from hpcstem.simulation.engines import dftb_inputs, get_engine
 from hpcstem.simulation.engines.dftb_inputs import DftbState
 from hpcstem.simulation.programs import DFTB_COMMAND, SLATER_KOSTER_LIBRARY
@@ -123,6 +123,7 @@ def inputs(library: Path) -> dict[str, str]:
         "relax-slater-koster": dftb_inputs.hsd(cell, held, relax, SLAKO, library, 1000),
         "nvt-xtb": dftb_inputs.hsd(cell, free, nvt, DftbSettings(), None, 2000, first),
         "nvt-slater-koster-continued": dftb_inputs.hsd(cell, free, nvt, SLAKO, library, 700, later, True),
+        "forces-slater-koster": dftb_inputs.hsd_forces(cell, SLAKO, library, True),
         "geometry": dftb_inputs.gen_text(cell),
     }
     return {name: text.replace(str(library.resolve()), "/library") for name, text in texts.items()}
@@ -155,10 +156,26 @@ def test_what_is_missing_is_named_before_anything_runs(dftb, library, methane, m
         get_engine(DftbSettings()).check(Atoms("C", cell=[3, 3, 9], pbc=(True, True, False)))
 
 
-def test_constraints_that_dftb_cannot_express(dftb, tmp_path, methane):
-    for constraint in ("free-cell", "only-z"):
-        settings = RelaxSettings(engine="dftb+", constraint=constraint)
-        with pytest.raises(SimulationError, match=r"dftb|DFTB"):
-            get_engine(settings.engine).relax(methane, settings, SEED, tmp_path / constraint)
+@pytest.mark.parametrize("constraint", ["free-cell", "only-z"])
+def test_what_its_drivers_cannot_is_moved_by_our_own(dftb, tmp_path, methane, constraint):
+    """The stand-in's forces are those of the embedded engine, and so are its steps."""
+    methane.set_cell([5, 5.2, 5.4])
+    settings = RelaxSettings(engine="dftb+", constraint=constraint, max_steps=2, rattle_A=0.05)
+    found = get_engine(settings.engine).relax(methane, settings, SEED, tmp_path / "dftb")
+    wanted = get_engine(XtbSettings()).relax(methane, settings, SEED, tmp_path / "xtb")
+    assert found.inputs["program"] == "DFTB+ stand-in 0"
+    assert found.energy_eV == pytest.approx(wanted.energy_eV, abs=1e-5)
+    assert np.abs(found.atoms.positions - wanted.atoms.positions).max() < 1e-5
+    assert np.abs(found.atoms.cell - wanted.atoms.cell).max() < 1e-5
+    assert (np.abs(found.atoms.cell - methane.cell).max() > 1e-3) == (constraint == "free-cell")
+    (path,) = tmp_path.glob("dftb/relaxation.xyz")
+    assert len(read(path, ":")) == 3
+
+
+def test_a_failure_says_why(tmp_path, methane, monkeypatch):
+    settings = RelaxSettings(engine="dftb+", constraint="only-z")
+    monkeypatch.setenv(DFTB_COMMAND, "sh -c 'echo ERROR! no; exit 3'")
+    with pytest.raises(SimulationError, match=r"status 3: ERROR! no"):
+        get_engine(settings.engine).relax(methane, settings, SEED, tmp_path)
     with pytest.raises(ConfigError, match="slater_koster_set"):
         RelaxSettings.parse({"engine": {"name": "dftb+", "slater_koster_set": "../../etc"}})

@@ -14,6 +14,7 @@ from hpcstem.simulation.engine_settings import (
     AseSettings,
     ClassicalSettings,
     DftbSettings,
+    SpinXtbSettings,
     VaspSettings,
     XtbSettings,
 )
@@ -22,6 +23,7 @@ from hpcstem.simulation.settings import JobSettings, NVTSettings, RelaxSettings
 PAGE = (Path(__file__).parents[3] / "docs" / "engines.md").read_text(encoding="utf-8")
 SECTIONS = {
     "## `gfn1-xtb`": XtbSettings,
+    "## `spgfn1-xtb`": SpinXtbSettings,
     "## `vasp`": VaspSettings,
     "## `dftb+`": DftbSettings,
     "## `classical`": ClassicalSettings,

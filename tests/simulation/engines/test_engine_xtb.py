@@ -5,10 +5,11 @@ from ase.build import graphene, molecule
 
 from hpcstem.errors import SimulationError
 from hpcstem.simulation.bonds import bond_lengths
-from hpcstem.simulation.engine_settings import XtbSettings
+from hpcstem.simulation.engine_settings import SpinXtbSettings, XtbSettings
 from hpcstem.simulation.engines import get_engine
 from hpcstem.simulation.engines.xtb import XtbForces
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
+from hpcstem.structure.adsorbates import adsorbate
 
 SEED = np.random.SeedSequence(3)
 
@@ -18,6 +19,22 @@ def test_the_energy_is_that_of_the_reference():
     water = molecule("H2O")
     energy, _ = XtbForces(water, XtbSettings())(water.positions)
     assert energy == pytest.approx(-156.96750590276173, abs=1e-5)
+
+
+@pytest.mark.parametrize(("species", "unpaired"), [("H2", 0), ("CH3", 1), ("CH2", 2), ("Cr", 6)])
+def test_spin_follows_hund(species, unpaired):
+    """The ground states of spectroscopy, where GFN1-xTB alone prefers none of these spins."""
+    atoms = adsorbate(species)
+    polarised = XtbForces(atoms, SpinXtbSettings())
+    assert polarised.inputs == {"unpaired_electrons": unpaired}
+    energy, _ = polarised(atoms.positions)
+    plain, _ = XtbForces(atoms, XtbSettings())(atoms.positions)
+    # Another engine, not a correction of closed shells.
+    assert energy == pytest.approx(plain, abs=1e-6) if unpaired == 0 else energy < plain - 0.1
+    if unpaired == 2:
+        asked = XtbForces(atoms, SpinXtbSettings(unpaired_electrons=4))
+        assert asked.inputs == {"unpaired_electrons": 4}
+        assert asked(atoms.positions)[0] > energy + 1.0
 
 
 def test_forces_are_the_slope_of_the_energy(benzene):
@@ -44,10 +61,14 @@ def test_benzene_relaxes_to_its_known_bonds(tmp_path, benzene):
     assert bonds["C-C"].std_A < 1e-3
 
 
-def test_a_run_in_two_processes_worth_of_pieces_is_bitwise_one_run(tmp_path, benzene):
-    engine = get_engine(XtbSettings())
+@pytest.mark.parametrize(
+    ("engine_settings", "species", "inputs"),
+    [(XtbSettings(), "C6H6", {}), (SpinXtbSettings(), "CH2", {"unpaired_electrons": 2})],
+)
+def test_a_run_in_two_processes_worth_of_pieces_is_bitwise_one_run(tmp_path, engine_settings, species, inputs):
+    engine, atoms = get_engine(engine_settings), adsorbate(species)
     settings = NVTSettings(temperature_K=600, n_steps=30, checkpoint_steps=8, trajectory_steps=3)
-    whole = engine.nvt(benzene, settings, SEED, tmp_path / "whole")
+    whole = engine.nvt(atoms, settings, SEED, tmp_path / "whole")
     source_call, n_calls = XtbForces.__call__, 0
 
     def dies(self, positions):
@@ -61,9 +82,10 @@ def test_a_run_in_two_processes_worth_of_pieces_is_bitwise_one_run(tmp_path, ben
         patch.setattr(XtbForces, "__call__", dies)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                engine.nvt(benzene, settings, SEED, tmp_path / "broken")
-        broken = engine.nvt(benzene, settings, SEED, tmp_path / "broken")
+                engine.nvt(atoms, settings, SEED, tmp_path / "broken")
+        broken = engine.nvt(atoms, settings, SEED, tmp_path / "broken")
     assert (broken.atoms.positions == whole.atoms.positions).all()
+    assert broken.inputs == whole.inputs == inputs
     for name in ("trajectory.xyz", "energies.csv"):
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
