@@ -115,16 +115,20 @@ def inet_connections(process):
         return []
 
 
-def test_only_the_loopback_interface_is_listened_on(dask_executor):
+def test_only_the_loopback_interface_is_listened_on():
     own = psutil.Process()
-    addresses = {
-        connection.laddr.ip
-        for process in [own, *own.children(recursive=True)]
-        if "SLURM_CONF" not in process.environ()  # the daemons of the cluster for other tests
-        for connection in inet_connections(process)
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert addresses == {"127.0.0.1"}
+
+    def listening():
+        return {
+            connection.laddr
+            for process in [own, *own.children(recursive=True)]
+            for connection in inet_connections(process)
+            if connection.status == psutil.CONN_LISTEN
+        }
+
+    before = listening()  # of other tests in this process
+    with DaskExecutor(1):
+        assert {address.ip for address in listening() - before} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("own_certificate", [False, True])
