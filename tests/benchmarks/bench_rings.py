@@ -1,4 +1,4 @@
-"""Time to find the rings of a sheet of two thousand atoms, beside matscipy on the same sheet.
+"""Time to find the rings of a sheet of two thousand atoms, beside matscipy on the same sheet; and to draw a sheet.
 
 Not collected by a normal run. Run it by name, on a quiet machine, one thread:
 
