@@ -1,5 +1,6 @@
 """A small campaign for the tests of the whole: run once per session, copied by those who change it."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -8,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,10 @@ def command(*arguments: object) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment without what a launcher of ranks leaves in it, and without limits of threads."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PMI", "OMPI", "SLURM")) and not name.endswith("_NUM_THREADS")
-    }
+    """The environment without what a launcher of ranks leaves in it, for programs that share the machine's cores."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PMI", "OMPI", "SLURM"))}
+    # Threads of one program that wait for one another's core make it ten times as slow.
+    return own | {"OMP_NUM_THREADS": "1"}
 
 
 def hpcstem(*arguments: object, status: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -113,17 +111,20 @@ class SmallRun:
     folder: Path
 
 
-@cache
-def _finished(base: Path) -> SmallRun:
-    run = SmallRun(write_campaign(base / "small" / "small.yaml"), base / "small" / "run")
-    hpcstem("run", run.campaign, "--out", run.folder)
-    return run
-
-
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
-    """The small campaign, run to its end on Dask workers; not to be changed."""
-    return _finished(tmp_path_factory.getbasetemp())
+    """The small campaign, run to its end on Dask workers, once for all processes of tests; not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    base = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small"
+    base.mkdir(exist_ok=True)
+    run = SmallRun(base / "small.yaml", base / "run")
+    with open(base / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not run.campaign.exists():
+            draft = write_campaign(base / "draft" / "small.yaml")
+            hpcstem("run", draft, "--out", run.folder)
+            draft.rename(run.campaign)
+    return run
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_a_folder_that_is_a_file_is_an_error(tmp_path):
 def in_another_process(script: str, *arguments: object, before: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a script, in which `sys.argv[1:]` are the arguments."""
     return subprocess.run(
-        [*before, sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=60
+        [*before, sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
 
 

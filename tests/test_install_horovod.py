@@ -52,7 +52,7 @@ class Machine:
             env={**known, "PATH": tools, "HPCSTEM_WHEELS": wheels, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 

@@ -50,7 +50,7 @@ class Checkout:
             cwd=self.root.parent,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -95,7 +95,7 @@ def test_test_runs_every_tool_and_gives_arguments_to_pytest(checkout: Checkout) 
     assert launched.returncode == 0, launched.stderr
     tools = checkout.done[2:]
     assert [line.split()[0] for line in tools] == ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
-    assert tools[-1] == "pytest tests/test_files.py -x"
+    assert tools[-1] == "pytest --numprocesses 2 --dist loadfile tests/test_files.py -x"
     assert f"--editable {checkout.root}[dev,mpi,formats,kinetics,vasp,classical]" in checkout.done[1]
 
 

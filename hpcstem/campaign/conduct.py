@@ -29,7 +29,8 @@ def run_campaign(
 ) -> list[StageOutcome]:
     """Run the stages of a campaign whose results are not there yet.
 
-    A stage is done when it ran from the same settings and inputs and all its files are still there, unchanged.
+    A stage is done when it ran from the same settings and inputs, in its present version, and all its files are still
+    there, unchanged.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def _fingerprint(stage: Stage, job: Job) -> str:
     inputs: dict[str, str] = dict(stage.inputs(job))
     for name in stage.needs:
         inputs.update(job.run.data_digests(name))
-    return fingerprint(stage.settings(job.campaign), inputs)
+    return fingerprint({"version": stage.version, "settings": stage.settings(job.campaign)}, inputs)
 
 
 def _stages_until(until: str | None) -> tuple[Stage, ...]:

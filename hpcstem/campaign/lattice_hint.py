@@ -21,7 +21,8 @@ def lattice_hint(movies: Sequence[Movie]) -> Iterator[None]:
         hints = [hint for movie in movies if (hint := _hint(movie)) is not None]
         if not hints:
             raise
-        raise type(error)(error.thing, error.got, "; ".join([str(error.wanted), *hints])) from error
+        wanted = "; ".join(str(part) for part in (error.wanted, *hints) if part is not None)
+        raise type(error)(error.thing, error.got, wanted) from error
 
 
 def _hint(movie: Movie) -> str | None:

@@ -69,6 +69,8 @@ def write_provenance(job: Job, outcomes: list[StageOutcome], started: float) -> 
                     "status": outcome.status,
                     "seconds": record["seconds"] if record else None,
                     "finished": record["finished"] if record else None,
+                    # Absent from records of the first runs.
+                    "hpcstem": record.get("hpcstem") if record else None,
                 }
                 for outcome in outcomes
                 for record in [records[outcome.name]]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hpcstem
 from hpcstem.errors import HpcstemError
 from hpcstem.files import inside, read_json, sha256, write_json
 
@@ -116,6 +117,7 @@ class Run:
             self.path(f"stages/{stage}.json"),
             {
                 "fingerprint": fingerprint,
+                "hpcstem": hpcstem.__version__,
                 "data": self._marks(outputs.data),
                 "notes": self._marks(outputs.notes),
                 "seconds": round(seconds, 3),

@@ -63,6 +63,9 @@ class Stage:
         Does it, and says what it wrote.
     inputs
         Digests of what it reads besides other stages' data.
+    version
+        Of what `work` writes. Raised by hand in the change that lets the same settings and inputs give other data, so
+        that runs of before do the stage again.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Stage:
     settings: Callable[[Campaign], Any]
     work: Callable[[Job], Outputs]
     inputs: Callable[[Job], dict[str, str]] = _no_inputs
+    version: int = 1
 
 
 @dataclass(frozen=True)

@@ -41,18 +41,20 @@ def run(study: Path, out: Path, site: str, workers: int | None, dry_run: bool, a
         echo_json(config.model_dump(mode="json"))
         return
     from hpcstem.campaign.progress import progress_bar
+    from hpcstem.campaign.run import Run
     from hpcstem.execution import load_site, make_executor
     from hpcstem.kinetics.results import summary, write_results
     from hpcstem.kinetics.study import analyse, observe_movies
 
-    with (
-        make_executor(load_site(site), workers) as executor,
-        progress_bar("observe", config.n_movies, "movie") as update,
-    ):
-        found = observe_movies(config, out, lambda analysis, batches: executor.run(analysis, batches, update))
-    result = analyse(config, found)
-    write_results(out, config, result)
-    figures = _write_figures(out, config, result)
+    with Run(out).locked():
+        with (
+            make_executor(load_site(site), workers) as executor,
+            progress_bar("observe", config.n_movies, "movie") as update,
+        ):
+            found = observe_movies(config, out, lambda analysis, batches: executor.run(analysis, batches, update))
+        result = analyse(config, found)
+        write_results(out, config, result)
+        figures = _write_figures(out, config, result)
     if as_json:
         echo_json(summary(config, result) | {"out": str(out.resolve()), "figures": figures})
         return

@@ -39,20 +39,22 @@ def run(study: Path, out: Path, site: str, workers: int | None, dry_run: bool, a
         echo_json(config.model_dump(mode="json"))
         return
     from hpcstem.campaign.progress import TaskBars
+    from hpcstem.campaign.run import Run
     from hpcstem.execution import load_site, make_executor
     from hpcstem.latent.results import summary, write_results
     from hpcstem.latent.study import run_study
 
-    with make_executor(load_site(site), workers) as executor, TaskBars() as bars:
+    with Run(out).locked():
+        with make_executor(load_site(site), workers) as executor, TaskBars() as bars:
 
-        def cut(analysis, batches):  # type: ignore[no-untyped-def]
-            return executor.run(
-                analysis, batches, lambda done: bars.follow("sub-images", done, len(batches), float("nan"))
-            )
+            def cut(analysis, batches):  # type: ignore[no-untyped-def]
+                return executor.run(
+                    analysis, batches, lambda done: bars.follow("sub-images", done, len(batches), float("nan"))
+                )
 
-        result = run_study(config, out, cut, bars.follow)
-    write_results(out, config, result)
-    figures = _write_figures(out, config, result)
+            result = run_study(config, out, cut, bars.follow)
+        write_results(out, config, result)
+        figures = _write_figures(out, config, result)
     found = summary(config, result)
     if as_json:
         echo_json(found | {"out": str(out.resolve()), "figures": figures})

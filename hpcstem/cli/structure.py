@@ -101,6 +101,7 @@ def cells(
     import numpy as np
 
     from hpcstem.errors import StructureError
+    from hpcstem.files import inside
     from hpcstem.structure.bonds import bond_graph
     from hpcstem.structure.defects import DefectKind
     from hpcstem.structure.region_cell import write_region_cell
@@ -123,7 +124,8 @@ def cells(
         patch = here[region.atoms]
         alike = similarity(bond_graph(patch.positions_A, patch.species), whole)
         name = f"{table.movie[0]}-frame-{region.frame:05d}-{by}" + (f"-{i:03d}" if number > 1 else "")
-        described = write_region_cell(out / name, here, region, vacuum_A, {"seed": seed}, lattice)
+        # The name of the movie is one that a file gives.
+        described = write_region_cell(inside(out, name), here, region, vacuum_A, {"seed": seed}, lattice)
         found.append({"file": str(out / f"{name}.xyz"), **described, "similarity_to_frame": round(alike, 4)})
     if as_json:
         echo_json(found)

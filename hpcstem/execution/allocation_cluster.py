@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hpcstem.errors import ExecutionError
@@ -17,7 +17,7 @@ from hpcstem.execution.dask_scheduler import scheduler_configuration, scheduler_
 from hpcstem.execution.launcher import launch_words
 from hpcstem.execution.node_workers import node_worker_command
 from hpcstem.execution.site import Site
-from hpcstem.execution.workers import Workers
+from hpcstem.execution.workers import Workers, last_words
 
 _SECONDS_TO_START = 300.0
 _SECONDS_TO_END = 30.0
@@ -39,7 +39,7 @@ def allocation_cluster(site: Site, nodes: int, workers_per_node: int) -> Iterato
     Raises
     ------
     ExecutionError
-        The workers do not start; what the launcher said is given.
+        The launcher or the workers do not start; what it said is given.
     """
     import dask
     from distributed import Client, Scheduler, SpecCluster
@@ -55,14 +55,7 @@ def allocation_cluster(site: Site, nodes: int, workers_per_node: int) -> Iterato
         with cluster, Client(cluster) as client:
             command = node_worker_command(site, cluster.scheduler_address, tls, None, workers_per_node)
             log, ending = tls / "workers.log", threading.Event()
-            with open(log, "wb") as output:
-                process = subprocess.Popen(
-                    [*launch_words(site, nodes, 1), *command],
-                    stdout=output,
-                    stderr=output,
-                    stdin=subprocess.DEVNULL,
-                    text=True,
-                )
+            process = _started([*launch_words(site, nodes, 1), *command], log)
             try:
                 _wait_for_workers(client, process, log)
                 tell_dashboard(cluster.scheduler)
@@ -74,33 +67,39 @@ def allocation_cluster(site: Site, nodes: int, workers_per_node: int) -> Iterato
                 _end(process)
 
 
-def _wait_for_workers(client: Any, process: subprocess.Popen[str], log: os.PathLike[str]) -> None:
+def _started(command: list[str], log: Path) -> subprocess.Popen[str]:
+    with open(log, "wb") as output:
+        try:
+            return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, text=True)
+        except OSError as error:
+            raise ExecutionError(
+                f"launcher {command[0]} of the site",
+                error.strerror,
+                "its module under environment.modules, or another launcher.kind",
+            ) from error
+
+
+def _wait_for_workers(client: Any, process: subprocess.Popen[str], log: Path) -> None:
     """Wait for the first worker; the others may join later."""
     end = time.monotonic() + _SECONDS_TO_START
     while not client.nthreads():
         if process.poll() is not None:
             raise _failure(process, log)
         if time.monotonic() > end:
-            raise ExecutionError("Dask workers do not start", f"none in {_SECONDS_TO_START:g} s; {_tail(log)}")
+            raise ExecutionError("Dask workers do not start", f"none in {_SECONDS_TO_START:g} s; {last_words(log)}")
         time.sleep(0.2)
 
 
-def _watch(process: subprocess.Popen[str], workers: Workers, log: os.PathLike[str], ending: threading.Event) -> None:
+def _watch(process: subprocess.Popen[str], workers: Workers, log: Path, ending: threading.Event) -> None:
     process.wait()
     if not ending.is_set():
         workers.failure = _failure(process, log)
 
 
-def _failure(process: subprocess.Popen[str], log: os.PathLike[str]) -> ExecutionError:
+def _failure(process: subprocess.Popen[str], log: Path) -> ExecutionError:
     return ExecutionError(
-        "Dask workers have ended", f"exit status {process.returncode} of {process.args!r}; {_tail(log)}"
+        "Dask workers have ended", f"exit status {process.returncode} of {process.args!r}; {last_words(log)}"
     )
-
-
-def _tail(log: os.PathLike[str]) -> str:
-    with open(log, encoding="utf-8", errors="replace") as file:
-        lines = file.read().strip().splitlines()
-    return "; ".join(line.strip() for line in lines[-5:]) or "nothing was printed"
 
 
 def _end(process: subprocess.Popen[str]) -> None:

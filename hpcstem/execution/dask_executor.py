@@ -50,7 +50,7 @@ class DaskExecutor(Executor):
         A `distributed.Client` of a cluster that exists; nothing is started or ended then, and the options above
         for workers do not apply.
     cluster
-        What starts workers elsewhere, such as `batch_job_cluster`, and ends them when the executor is closed; the
+        What starts workers elsewhere, such as `job_cluster` does, and ends them when the executor is closed; the
         options above for workers do not apply.
 
     Raises

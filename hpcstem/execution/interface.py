@@ -40,6 +40,6 @@ def find_interface(candidates: Sequence[str]) -> str:
                 return name
     raise ExecutionError(
         "network interface",
-        f"only {', '.join(usable)}",
+        f"only {', '.join(usable) or 'those that are down'}",
         f"one of {', '.join(candidates)}: network.interfaces of the site",
     )

@@ -16,7 +16,7 @@ from hpcstem.execution.dask_scheduler import scheduler_configuration, scheduler_
 from hpcstem.execution.node_workers import node_worker_command
 from hpcstem.execution.site import Site
 from hpcstem.execution.site_sections import JobSize
-from hpcstem.execution.workers import Workers
+from hpcstem.execution.workers import Workers, last_words
 
 _SECONDS_BETWEEN_LOOKS = 3.0
 _SECONDS_BETWEEN_QUESTIONS = 15.0
@@ -167,13 +167,6 @@ def _adaptive_class(system: BatchSystem, workers: Workers, threads_per_job: int,
                 self._n_fruitless = 0 if arrived else self._n_fruitless + 1
                 if self._n_fruitless >= _MOST_FRUITLESS_JOBS:
                     what = f"{self._n_fruitless} batch jobs in a row ended without a Dask worker"
-                    workers.failure = ExecutionError(what, _tail(tls / f"{name}.log"))
+                    workers.failure = ExecutionError(what, last_words(tls / f"{name}.log"))
 
     return ByWork
-
-
-def _tail(log: Path) -> str:
-    if not log.is_file():
-        return "no output"
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "; ".join(line.strip() for line in lines[-5:]) or "nothing was printed"

@@ -74,13 +74,16 @@ def expanded(path: str) -> Path:
     Raises
     ------
     ConfigError
-        The variable is not set here.
+        The variable is not set here, or not to an absolute path.
     """
-    found = os.path.expandvars(path)
-    if found.startswith("$"):
-        variable = path.split("/")[0].removeprefix("$")
-        raise ConfigError(f"path {path} of the site", f"no variable {variable} here", "a path, or to set the variable")
-    return Path(found)
+    variable, _, rest = path.removeprefix("$").partition("/")
+    if not path.startswith("$"):
+        return Path(path)
+    value = os.environ.get(variable, "")
+    if not value.startswith("/"):
+        got = f"{variable}={value}" if value else f"no variable {variable} here"
+        raise ConfigError(f"path {path} of the site", got, "a path, or to set the variable")
+    return Path(value) / rest.lstrip("/")
 
 
 class SiteSection(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hpcstem.errors import HpcstemError
@@ -25,3 +26,11 @@ class Workers:
     client: Any
     planned_threads: int = 0
     failure: HpcstemError | None = None
+
+
+def last_words(log: Path) -> str:
+    """Last lines that workers printed, in one."""
+    if not log.is_file():
+        return "no output"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return "; ".join(line.strip() for line in lines[-5:]) or "nothing was printed"

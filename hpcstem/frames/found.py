@@ -78,8 +78,9 @@ class Found:
             what = f"a third axis in {self.frames.unit!r}: a spectrum image or a diffraction stack"
             raise MovieError(f"{thing} is not a movie of images", what, "frames that follow in time, or a single image")
         values = {name: value for name, value in self.values.items() if math.isfinite(value) and value > 0}
-        if self.frames is not None and (step := time_s(self.frames.scale, self.frames.unit)):
-            values.setdefault("frame_time_s", step)
+        step_s = None if self.frames is None else time_s(self.frames.scale, self.frames.unit)
+        if step_s is not None and step_s > 0:
+            values.setdefault("frame_time_s", step_s)
         given = {name: value for name, value in overrides.items() if value is not None}
         pixel_size_A = self._pixel_size_A(shape, thing, square="pixel_size_A" not in given)
         if pixel_size_A is not None:

@@ -10,7 +10,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -120,7 +120,7 @@ def _hop(sheet: BondGraph, silicon: int, rng: np.random.Generator) -> BondGraph:
     return relaxed_around(BondGraph(sheet.positions_A, species, sheet.edges), sheet.positions_A[partner])
 
 
-def _attempt(change, sheet: BondGraph, site: int) -> BondGraph:  # type: ignore[no-untyped-def]
+def _attempt(change: Callable[[BondGraph, int], BondGraph], sheet: BondGraph, site: int) -> BondGraph:
     """Return the changed sheet, or the same one where the site's surroundings do not allow the change."""
     try:
         return change(sheet, site)

@@ -12,7 +12,6 @@ import numpy as np
 
 from hpcstem.atoms import NO_TRACK, AtomTable
 from hpcstem.errors import HpcstemError
-from hpcstem.kinetics.simulated import checked_matrix
 from hpcstem.structure.bonds import BondGraph, bond_graph
 from hpcstem.structure.defects import DefectKind
 from hpcstem.structure.defects_library import atom_near, double_vacancy, silicon_on_four, stone_wales
@@ -35,6 +34,25 @@ _START_A = 17.0
 _PIXEL_SIZE_A = 0.1
 _OBSCURED_A = 4.5
 """Radius of the spot in which no atom is seen when a defect is missed [Å]."""
+
+
+def checked_matrix(matrix: np.ndarray) -> np.ndarray:
+    """Return a transition matrix, float64, that is square, non-negative and has rows that sum to 1 within 1e-6.
+
+    Raises
+    ------
+    HpcstemError
+        It is not.
+    """
+    try:
+        matrix = np.asarray(matrix, np.float64)
+    except ValueError as error:
+        raise HpcstemError("transition matrix", error, "rows of equal length") from error
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
+        raise HpcstemError("transition matrix", f"shape {matrix.shape}", "a square matrix")
+    if (matrix < 0).any() or not np.allclose(matrix.sum(axis=1), 1.0, atol=1e-6):
+        raise HpcstemError("transition matrix", matrix.tolist(), "entries of 0 or more, rows that sum to 1")
+    return matrix
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 from hpcstem.config import Section, checked, read_yaml
 from hpcstem.errors import ConfigError, HpcstemError
 from hpcstem.kinetics.observation import ObserveConfig
-from hpcstem.kinetics.simulated import checked_matrix
-from hpcstem.kinetics.simulated_defects import CLASSES, DefectMovie
+from hpcstem.kinetics.simulated_defects import CLASSES, DefectMovie, checked_matrix
 
 _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, le=1)]

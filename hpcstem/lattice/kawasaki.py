@@ -52,7 +52,7 @@ class Exchanges:
         energies = model.flip_energies(weights)
         # exp(-ΔE/kT) of an exchange is a product of two entries: no exponential per attempt.
         self._to_B, self._to_A = np.exp(-energies), np.exp(energies)
-        self._model, self._n_side = model, n_side
+        self._n_side = n_side
         shuffle, start = seed.spawn(2)
         species = np.zeros(n_side**2, np.int8)
         species[np.random.default_rng(shuffle).permutation(n_side**2)[:n_B]] = 1

@@ -15,7 +15,8 @@ from hpcstem.segmentation.decoding import decode
 from hpcstem.segmentation.ensemble import Ensemble
 from hpcstem.segmentation.frame_record import FrameRecord
 
-_FORMAT = 2  # of what a chunk's file says besides its atoms; files of another one are written again
+FORMAT = 2
+"""Of a chunk's file; raised in the change that lets the same frames give other atoms, or another record of them."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class DecodeChunks:
             "model_sha256": self.digest,
             "members": list(batch.members),
             "refine": self.refine,
-            "format": _FORMAT,
+            "format": FORMAT,
             "start": batch.frames.start,
             "stop": batch.frames.stop,
         }

@@ -60,8 +60,8 @@ def make_cell(
     Raises
     ------
     StructureError
-        A cell without volume, atoms that overlap with each other or with images, carbon with fewer than two
-        neighbours, or hydrogen that finds no room.
+        A cell without volume, a vacuum below zero, atoms that overlap with each other or with images, carbon with
+        fewer than two neighbours, or hydrogen that finds no room.
     """
     positions_A, species = np.asarray(positions_A, dtype=float), np.asarray(species, dtype=np.str_)
     if positions_A.ndim != 2 or positions_A.shape[1] != 2 or len(species) != len(positions_A) or not len(species):
@@ -70,6 +70,9 @@ def make_cell(
         )
     low_A, high_A = positions_A.min(axis=0), positions_A.max(axis=0)
     if cell is None:
+        for vacuum_A in (vacuum_in_plane_A, vacuum_out_of_plane_A):
+            if not 0 <= vacuum_A < np.inf:
+                raise StructureError("vacuum around the patch [Å]", vacuum_A, "0 or more")
         lengths_A = [*(high_A - low_A + 2.0 * vacuum_in_plane_A), 2.0 * vacuum_out_of_plane_A]
         box = Cell.new(lengths_A)
     else:

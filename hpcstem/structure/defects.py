@@ -10,8 +10,6 @@ References
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -151,26 +149,6 @@ def defects_of_frame(atoms: AtomTable, field_A: tuple[float, float] | None = Non
     """Name the defects of the atoms of one frame; `Defect.atoms` are rows of `atoms`."""
     graph = bond_graph(atoms.positions_A, atoms.species)
     return find_defects(graph, find_rings(graph), atoms.probability * atoms.detection, field_A)
-
-
-def defect_counts(frames: Mapping[int, Sequence[Defect]]) -> dict[str, np.ndarray]:
-    """Count defects of each kind over time.
-
-    Parameters
-    ----------
-    frames
-        Defects of each frame.
-
-    Returns
-    -------
-    dict[str, numpy.ndarray]
-        Columns of equal length (n_frames,), int64: `frame`, ascending, and the count of each `DefectKind` by
-        its name.
-    """
-    order = sorted(frames)
-    counted = [Counter(defect.kind for defect in frames[frame]) for frame in order]
-    columns = {"frame": np.array(order, np.int64)}
-    return columns | {kind.value: np.array([count[kind] for count in counted], np.int64) for kind in DefectKind}
 
 
 _Found = tuple[DefectKind, np.ndarray, np.ndarray]

@@ -104,7 +104,7 @@ def select_region(
     Raises
     ------
     StructureError
-        More than one frame, no size or two, a window larger than the frame, or nothing that fits.
+        More than one frame, no size, a size that is none, or two, a window larger than the frame, or nothing that fits.
     """
     by = Choice(by)
     if len(np.unique(atoms.frame)) != 1 or len(np.unique(atoms.movie)) != 1:
@@ -116,6 +116,8 @@ def select_region(
         return _region(atoms, frame, (low_A + high_A) / 2, float((high_A - low_A).max()), patch, "whole frame")
     if (size_A is None) == (n_atoms is None):
         raise StructureError("size of the region", f"size_A={size_A}, n_atoms={n_atoms}", "one of the two")
+    if size_A is not None and not size_A > 0:
+        raise StructureError("side of the region [Å]", size_A, "a positive number")
     side_A = size_A if size_A is not None else _side_for(atoms, n_atoms or 0)
     defects = defects_of_frame(atoms) if by is Choice.DEFECT or kind is not None else []
     defects = [defect for defect in defects if kind is None or defect.kind is kind]

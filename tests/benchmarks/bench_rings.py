@@ -1,4 +1,4 @@
-"""Time to find the rings of a sheet of two thousand atoms, beside matscipy on the same sheet.
+"""Time to find the rings of a sheet of two thousand atoms, beside matscipy on the same sheet; and to draw a sheet.
 
 Not collected by a normal run. Run it by name, on a quiet machine, one thread:
 
@@ -35,3 +35,9 @@ def test_matscipy(benchmark, graph):
     cell_A = np.append(positions_A.max(axis=0)[:2] + 10.0, 20.0)
     sheet = ase.Atoms("C" * len(graph), positions=positions_A, cell=cell_A, pbc=True)
     benchmark(lambda: rings.ring_statistics(sheet, 1.9, maxlength=LARGEST_RING))
+
+
+@pytest.mark.benchmark(group="drawing a random sheet of 40 Å")
+def test_a_random_sheet(benchmark):
+    seeds = iter(range(10**6))
+    benchmark(lambda: random_graphene(40.0, 40.0, np.random.default_rng(next(seeds))))

@@ -56,6 +56,8 @@ def test_an_error_gets_a_hint_where_the_lattice_says_something_else(tmp_path):
         raise StructureError("lengths", "nonsense", "graphene")
     assert (error.value.thing, error.value.got) == ("lengths", "nonsense")
     assert error.value.wanted == "graphene; pixel_size_A: 0.1 instead of 1, if the lattice of movie sheet is graphene"
+    with pytest.raises(MovieError, match=r"^lengths; wanted pixel_size_A: 0.1 instead of 1,"), lattice_hint([wrong]):
+        raise MovieError("lengths")
     for movies in ([right], [noise], []):
         with pytest.raises(MovieError, match=r"^lengths; got nonsense; wanted graphene$"), lattice_hint(movies):
             raise MovieError("lengths", "nonsense", "graphene")

@@ -54,8 +54,10 @@ def test_all_stages_are_there_with_their_times(provenance):
     names = ["simulate", "frames", "training", "decode", "structure", "potentials", "simulation", "report"]
     assert list(found) == names
     assert {name for name in names if found[name]["status"] == "done"} == set(names) - {"training"}
-    assert found["training"] == {"name": "training", "status": "left out", "seconds": None, "finished": None}
+    nothing = {"seconds": None, "finished": None, "hpcstem": None}
+    assert found["training"] == {"name": "training", "status": "left out", **nothing}
     assert found["decode"]["seconds"] > 0
+    assert found["decode"]["hpcstem"] == package.__version__
     assert provenance["started"] <= found["decode"]["finished"] <= provenance["finished"]
 
 

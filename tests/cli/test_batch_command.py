@@ -19,7 +19,7 @@ def batch(slurm: SlurmCluster, tmp_path):
             command("batch", *words),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             env=slurm.environment(),
             cwd=tmp_path,
         )

@@ -192,18 +192,7 @@ def test_report_of_something_else_is_an_error(run_here, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_doctor_has_a_line_for_each_check_and_a_status(tmp_path):
-    done = hpcstem("doctor", "--json")
-    found = json.loads(done.stdout)
-    names = [check["name"] for check in found]
-    assert len(set(names)) == len(names)
-    for name in ("python", "torch", "numba", "dask", "MPI", "Slurm", "scratch", "embedded database", "FireWorks"):
-        assert name in names
-    assert {check["status"] for check in found} <= {"ok", "absent"}
-    assert all(check["detail"] and "\n" not in check["detail"] for check in found)
-
-
-def test_doctor_fails_where_something_needed_is_broken(run_here, monkeypatch):
+def test_doctor_has_a_line_for_each_check_and_fails_where_something_needed_is_broken(run_here, monkeypatch):
     from hpcstem.checks import Check, Status
 
     good, bad = Check("one", Status.OK, "works"), Check("two", Status.BROKEN, "does not", "mend it")
@@ -216,6 +205,8 @@ def test_doctor_fails_where_something_needed_is_broken(run_here, monkeypatch):
         ["broken", "two", "does", "not", "→", "mend", "it"],
         ["absent", "three", "is", "not", "here"],
     ]
+    found = json.loads(run_here("doctor", "--json")[1])
+    assert [(one["name"], one["status"]) for one in found] == [("one", "ok"), ("two", "broken"), ("three", "absent")]
     monkeypatch.setattr("hpcstem.simulation.checks.checks", lambda: [good])
     assert run_here("doctor")[0] == 0
 

@@ -1,6 +1,7 @@
 """`hpcstem structure`, by the installed program."""
 
 import json
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -86,6 +87,17 @@ def test_a_periodic_cell(run_here, tmp_path, atoms):
     assert np.allclose(cell.cell.lengths(), 25.786)
 
 
+def test_the_name_of_a_movie_does_not_lead_out_of_the_folder(run_here, tmp_path, atoms):
+    table = AtomTable.read(atoms)
+    replace(table, movie=np.full(len(table), "../m")).write(tmp_path / "other.parquet")
+    status, _, err = run_here(
+        "structure", "cells", tmp_path / "other.parquet", "--out", tmp_path / "out", "--size-A", 12
+    )
+    assert status == 2
+    assert "leads out of" in err
+    assert not list(tmp_path.rglob("*.xyz"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +109,8 @@ def test_a_periodic_cell(run_here, tmp_path, atoms):
         (["--size-A", "12", "--kind", "hole5"], "one of: "),
         (["--size-A", "12", "--number", "2"], "--by random"),
         (["--size-A", "12", "--movie", "other"], "--movie m"),
+        (["--size-A", "nan"], "side of the region [Å]; got nan"),
+        (["--size-A", "12", "--vacuum-A", "-20"], "vacuum around the patch [Å]; got -20"),
     ],
 )
 def test_what_cannot_be_cut_is_explained(run_here, tmp_path, atoms, arguments, message):

@@ -122,3 +122,6 @@ def test_the_nodes_of_a_job_are_counted(tmp_path):
         system = batch_system(Site.model_validate({"scheduler": {"kind": kind}}))
         assert system.allocation_nodes(environments[kind]) == nodes
         assert system.allocation_nodes({}) is None
+    hosts.unlink()
+    with pytest.raises(ExecutionError, match="list of the nodes of this job"):
+        system.allocation_nodes(environments["lsf"])

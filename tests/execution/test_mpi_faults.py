@@ -30,7 +30,7 @@ def test_a_partial_result_that_cannot_travel_is_an_error_on_every_rank(run_ranks
 def test_ranks_that_do_not_see_each_other_are_refused(run_ranks, variable):
     code = "from hpcstem.execution import MPIExecutor; MPIExecutor()"
     environment = {"PATH": "/usr/bin:/bin", variable: "4"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode != 0
     assert "ExecutionError: MPI ranks do not see each other" in done.stderr
     assert "srun --mpi=pmi2" in done.stderr

@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import stat
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -12,11 +13,12 @@ import pytest
 from distributed import Client, Scheduler, Security, Worker
 
 from hpcstem.errors import ConfigError, ExecutionError
-from hpcstem.execution import Site
+from hpcstem.execution import Site, make_executor
 from hpcstem.execution.credentials import tls_folder, tls_options
 from hpcstem.execution.dask_scheduler import scheduler_options, security
 from hpcstem.execution.interface import find_interface
 from hpcstem.execution.node_workers import dask_setup, node_worker_command, take_device
+from hpcstem.execution.site_sections import expanded
 
 
 @pytest.mark.parametrize(
@@ -68,12 +70,35 @@ def test_certificates_lie_in_a_folder_of_ones_own_and_are_removed(tmp_path, monk
         with pytest.raises(ExecutionError, match="mode 750; wanted chmod 700"):
             tls_options(folder)
     assert not folder.exists()
-    monkeypatch.delenv("MY_SCRATCH")
-    with (
-        pytest.raises(ConfigError, match="no variable MY_SCRATCH here"),
-        tls_folder(Site.model_validate({"paths": {"scratch": "$MY_SCRATCH"}})),
-    ):
-        pass
+
+
+def test_a_path_that_begins_with_a_variable_is_absolute(monkeypatch):
+    monkeypatch.delenv("MY_SCRATCH", raising=False)
+    with pytest.raises(ConfigError, match="no variable MY_SCRATCH here"):
+        expanded("$MY_SCRATCH")
+    monkeypatch.setenv("MY_SCRATCH", "here")
+    with pytest.raises(ConfigError, match=r"path \$MY_SCRATCH/a of the site; got MY_SCRATCH=here"):
+        expanded("$MY_SCRATCH/a")
+    monkeypatch.setenv("MY_SCRATCH", "/there")
+    assert [expanded(path) for path in ("$MY_SCRATCH", "$MY_SCRATCH//a", "/else")] == [
+        Path("/there"),
+        Path("/there/a"),
+        Path("/else"),
+    ]
+
+
+def test_a_launcher_that_is_not_there_is_named(tmp_path, monkeypatch):
+    value = {
+        "scheduler": {"kind": "slurm"},
+        "launcher": {"kind": "jsrun"},
+        "network": {"interfaces": ["lo"]},
+        "paths": {"scratch": str(tmp_path)},
+        "node": {"cores": 2},
+    }
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ExecutionError, match="launcher jsrun of the site; got No such file"):
+        make_executor(Site.model_validate(value))
 
 
 def test_who_has_the_certificates_takes_part_and_nobody_else(tmp_path):
@@ -86,7 +111,7 @@ def test_who_has_the_certificates_takes_part_and_nobody_else(tmp_path):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.load_cert_chain(tmp_path / "stranger.pem")
-        plain = socket.create_connection((urlsplit(address).hostname, urlsplit(address).port), timeout=60)
+        plain = socket.create_connection((urlsplit(address).hostname, urlsplit(address).port), timeout=300)
         # In TLS 1.3 the handshake ends before the server looks at the client's certificate; the refusal comes after.
         with context.wrap_socket(plain) as encrypted, pytest.raises(ssl.SSLError, match="UNKNOWN_CA"):
             encrypted.recv(1)

@@ -65,7 +65,7 @@ def kill(process: psutil.Process) -> None:
     """Kill -9, and wait until the process is gone."""
     with suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGKILL)
-    psutil.wait_procs([process], timeout=60)
+    psutil.wait_procs([process], timeout=300)
 
 
 def wait_until_gone(processes: list[psutil.Process], timeout_s: float = 120) -> None:

@@ -30,7 +30,7 @@ def test_training_in_one_process_ends_with_a_checkpoint(config, tmp_path):
     with started("train", config, "--out", folder) as program:
         wait_for(lambda: (folder / "training-set" / "training-set.json").exists(), program)
         program.send_signal(signal.SIGTERM)
-        _, err = program.communicate(timeout=120)
+        _, err = program.communicate(timeout=300)
     assert program.returncode == 143
     assert err.strip().splitlines()[-1].startswith("hpcstem: stopped as asked after step ")
     assert (folder / "member-00.checkpoint").is_file()
@@ -44,7 +44,7 @@ def test_placed_training_ends_with_its_ranks(config, tmp_path):
         wait_for(lambda: descendants(program, "training_rank"), program)
         ranks = descendants(program, "training_rank")
         program.send_signal(signal.SIGTERM)
-        _, err = program.communicate(timeout=120)
+        _, err = program.communicate(timeout=300)
     assert program.returncode == 143, err
     assert "Traceback" not in err
     wait_until_gone(ranks)

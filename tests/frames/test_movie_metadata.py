@@ -108,8 +108,9 @@ def test_a_wrong_pixel_size_in_a_file_is_refused_unless_one_is_given(size):
 
 
 def test_values_that_instruments_leave_at_zero_are_unknown():
-    found = Found("file", values={"beam_current_pA": 0.0, "convergence_angle_mrad": -28.0})
-    metadata = found.metadata((8, 8), NO_OVERRIDES, "file")
+    values = {"beam_current_pA": 0.0, "convergence_angle_mrad": -28.0}
+    metadata = Found("file", frames=Axis(-2.0, "s"), values=values).metadata((8, 8), NO_OVERRIDES, "file")
+    assert metadata.frame_time_s is None
     assert metadata.beam_current_pA is None
     assert metadata.convergence_angle_mrad is None
 

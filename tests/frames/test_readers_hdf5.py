@@ -199,6 +199,15 @@ def test_usid_that_was_stopped_within_the_image(path, frames):
         open_movie(path)
 
 
+def test_usid_with_a_pixel_twice(path, frames):
+    with h5py.File(path, "w") as file:
+        usid(file, frames, ("X", "Y"))
+        indices = file["Measurement_000/Channel_000/Position_Indices"]
+        indices[-2] = indices[-1]
+    with pytest.raises(MovieError, match="767 pixels"):
+        open_movie(path)
+
+
 def test_ncem(tmp_path, frames):
     with h5py.File(tmp_path / "m.emd", "w") as file:
         group = file.create_group("data/stack")

@@ -69,7 +69,7 @@ def test_several_ranks_of_one_campaign_are_refused(mpiexec, tmp_path, executor):
         [*mpiexec(2), *command("run", campaign, "--out", tmp_path / "run")],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env=environment(),
     )
     assert done.returncode != 0
@@ -85,7 +85,7 @@ def test_a_batch_job_of_several_tasks_may_run_a_campaign(tmp_path):
         command("run", campaign, "--out", tmp_path / "run", "--until", "simulate"),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env=environment() | {"SLURM_NTASKS": "8"},
     )
     assert done.returncode == 0, done.stderr

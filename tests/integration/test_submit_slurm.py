@@ -34,7 +34,7 @@ def submit(slurm: SlurmCluster, tmp_path: Path):
     def run(*options: str, status: int = 0) -> dict[str, dict]:
         words = command("submit", campaign, "--site", site, "--out", tmp_path / "run", "--until", "decode", "--json")
         done = subprocess.run(
-            [*words, *options], capture_output=True, text=True, timeout=120, env=slurm.environment(), cwd=tmp_path
+            [*words, *options], capture_output=True, text=True, timeout=300, env=slurm.environment(), cwd=tmp_path
         )
         assert done.returncode == status, done.stderr
         return {job["stage"]: job for job in json.loads(done.stdout)["jobs"]} if status == 0 else {"": done.stderr}

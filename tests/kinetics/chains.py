@@ -1,9 +1,9 @@
 """Chains of known truth, shared by the tests of this folder."""
 
 import numpy as np
+from simulated_tracks import SimulatedTracks, simulate_tracks
 
 from hpcstem.kinetics.counts import CountTransitions, TransitionCounts
-from hpcstem.kinetics.simulated import SimulatedTracks, simulate_tracks
 
 GENERAL = np.array(
     [[0.70, 0.20, 0.08, 0.02], [0.10, 0.60, 0.20, 0.10], [0.05, 0.15, 0.70, 0.10], [0.02, 0.10, 0.20, 0.68]]

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from chains import DRIVEN, GENERAL, REVERSIBLE, counted, known_counts
+from simulated_tracks import SimulatedTracks, simulate_tracks
 
 from hpcstem.errors import HpcstemError
 from hpcstem.kinetics.chain_tests import chapman_kolmogorov, detailed_balance, independence, memory
 from hpcstem.kinetics.counts import CountTransitions
 from hpcstem.kinetics.matrix import transition_matrix
-from hpcstem.kinetics.simulated import SimulatedTracks, simulate_tracks
 from hpcstem.kinetics.trajectory import ClassTrajectory
 
 N_RUNS = 300

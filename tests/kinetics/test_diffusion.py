@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from simulated_tracks import SimulatedTracks, simulate_tracks
 
 from hpcstem.atoms import AtomTable
 from hpcstem.errors import HpcstemError
 from hpcstem.kinetics.diffusion import SumDisplacements, diffusion, gate_factor
 from hpcstem.kinetics.drift import sheet_drift_A
-from hpcstem.kinetics.simulated import SimulatedTracks, simulate_tracks
 from hpcstem.kinetics.trajectory import ClassTrajectory
 from hpcstem.structure.graphene import graphene_sheet
 

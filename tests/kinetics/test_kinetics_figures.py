@@ -2,12 +2,12 @@
 
 import numpy as np
 from chains import GENERAL, counted
+from simulated_tracks import SimulatedTracks, simulate_tracks
 
 from hpcstem.kinetics.diffusion import SumDisplacements, diffusion
 from hpcstem.kinetics.figures import diffusion_figure, library_figure, matrix_figure, survival_figure
 from hpcstem.kinetics.lifetimes import CountDwells, lifetimes
 from hpcstem.kinetics.matrix import transition_matrix
-from hpcstem.kinetics.simulated import SimulatedTracks, simulate_tracks
 from hpcstem.kinetics.trajectory import ClassTrajectory
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from simulated_tracks import SimulatedTracks, simulate_tracks
 
 from hpcstem.errors import HpcstemError
 from hpcstem.kinetics.counts import CountTransitions
 from hpcstem.kinetics.lifetimes import CountDwells, lifetimes, survival
-from hpcstem.kinetics.simulated import SimulatedTracks, simulate_tracks
 from hpcstem.kinetics.trajectory import ClassTrajectory
 
 MATRIX = np.array([[0.95, 0.05, 0.0], [0.04, 0.90, 0.06], [0.02, 0.08, 0.90]])

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from sheets_with_defects import DEFECTS, SIDE_A, frame_of, sheet_with
 
 from hpcstem.atoms import AtomTable
+from hpcstem.campaign.run import Run
 from hpcstem.cli.kinetics import command
 from hpcstem.config import shipped_file
 from hpcstem.errors import ConfigError, HpcstemError
@@ -97,7 +98,7 @@ def test_killed_study_goes_on_and_ends_the_same(tmp_path: Path, finished: Path) 
     arguments = ["run", str(path), "--out", str(out), "--site", str(tmp_path / "serial.yaml")]
     program = "import sys; from hpcstem.cli.kinetics import command; command(sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", program, *arguments], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(list((out / "movies").glob("*.npz"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
@@ -113,6 +114,11 @@ def test_killed_study_goes_on_and_ends_the_same(tmp_path: Path, finished: Path) 
 def test_folder_of_another_study_is_refused(finished: Path) -> None:
     with pytest.raises(HpcstemError, match="another study"):
         _run(finished.parent, {**STUDY, "seed": 4})
+
+
+def test_one_process_works_in_a_folder_at_a_time(finished: Path) -> None:
+    with Run(finished).locked(), pytest.raises(HpcstemError, match="another hpcstem works in"):
+        _run(finished.parent, STUDY)
 
 
 def test_json_and_dry_run(finished: Path, tmp_path: Path) -> None:

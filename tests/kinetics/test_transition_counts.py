@@ -5,10 +5,10 @@ import pytest
 from chains import GENERAL, counted
 from hypothesis import given
 from hypothesis import strategies as st
+from simulated_tracks import SimulatedTracks, simulate_tracks
 
 from hpcstem.errors import HpcstemError
 from hpcstem.kinetics.counts import CountTransitions, TransitionCounts
-from hpcstem.kinetics.simulated import SimulatedTracks, simulate_tracks
 from hpcstem.kinetics.trajectory import ClassTrajectory
 
 SEEN = st.lists(st.tuples(st.booleans(), st.integers(0, 2)), max_size=30)

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from chains import DRIVEN, GENERAL, REVERSIBLE, SLIDES, counted, known_counts
+from simulated_tracks import SimulatedTracks
 
 from hpcstem.errors import HpcstemError
 from hpcstem.kinetics.matrix import transition_matrix
 from hpcstem.kinetics.reversible import connected_states, reversible_transition_matrix
-from hpcstem.kinetics.simulated import SimulatedTracks, checked_matrix
+from hpcstem.kinetics.simulated_defects import checked_matrix
 
 N_RUNS = 200
 SEED = np.random.SeedSequence(0)

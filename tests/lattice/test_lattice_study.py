@@ -68,7 +68,7 @@ def run_here(folder, *more, **options):
 def run_alone(folder, **options):
     """In a process of its own, whose libraries have one thread from the start, as the command line has it."""
     command_line = as_process([], *arguments(folder, **options))
-    done = subprocess.run(command_line, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command_line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -141,7 +141,7 @@ def test_ranks_give_the_same_files_as_one_process(finished, tmp_path):
         as_process(before, *arguments(tmp_path, executor="mpi")),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env=os.environ,
     )
     assert done.returncode == 0, done.stderr

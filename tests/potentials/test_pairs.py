@@ -1,10 +1,7 @@
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_sheets import honeycomb_A
 from scipy.spatial import cKDTree
 
 from hpcstem.errors import StructureError
@@ -118,28 +115,3 @@ def test_bad_input_names_the_thing(positions_A, species, cutoff_A, box_A, thing)
     with pytest.raises(StructureError) as error:
         pair_histogram(positions_A, species, 2, cutoff_A, 10, box_A)
     assert str(error.value).startswith(thing)
-
-
-def test_histogram_is_4_5_times_faster_than_the_best_library():
-    vesin = pytest.importorskip("vesin", reason="vesin, the fastest library, is not installed")
-    positions_A = honeycomb_A(72.4, 0.05, np.random.default_rng(7))
-    species = (np.random.default_rng(8).random(len(positions_A)) < 0.01).astype(int)
-    neighbours = vesin.NeighborList(cutoff=8.0, full_list=False)
-    points = np.column_stack([positions_A, np.zeros(len(positions_A))])
-
-    def least_seconds(function):
-        function()
-        times = []
-        for _ in range(40):
-            start = time.perf_counter()
-            function()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    ours_s = least_seconds(lambda: pair_histogram(positions_A, species, 2, 8.0, 400))
-    vesin_s = least_seconds(
-        lambda: neighbours.compute(points=points, box=np.zeros((3, 3)), periodic=False, quantities="d")
-    )
-    scipy_s = least_seconds(lambda: cKDTree(positions_A).query_pairs(8.0, output_type="ndarray"))
-    assert 1900 < len(positions_A) < 2100
-    assert min(vesin_s, scipy_s) / ours_s >= 4.5

@@ -289,4 +289,4 @@ def test_no_global_state_of_pyplot_is_touched(run: Path) -> None:
         "build._PIXEL_RATIOS = (0.4,); before = dict(matplotlib.rcParams); build_report(Path(sys.argv[1]));"
         "assert 'matplotlib.pyplot' not in sys.modules; assert dict(matplotlib.rcParams) == before"
     )
-    subprocess.run([sys.executable, "-c", code, str(run)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, str(run)], check=True, timeout=300)

@@ -7,7 +7,7 @@ from sheets import bond_at, perfect_sheet, periodic_sheet, table_of
 from hpcstem.errors import StructureError
 from hpcstem.structure.bonds import bond_graph
 from hpcstem.structure.building import random_graphene
-from hpcstem.structure.defects import DefectKind, defect_counts, defects_of_frame, edge_atoms, find_defects
+from hpcstem.structure.defects import DefectKind, defects_of_frame, edge_atoms, find_defects
 from hpcstem.structure.defects_library import (
     atom_near,
     double_vacancy,
@@ -105,15 +105,6 @@ def test_confidence_is_that_of_the_least_certain_atom():
     assert defect.atoms.tolist() == sorted([silicon, *sheet.neighbours(silicon)])
     with pytest.raises(StructureError, match="confidence"):
         find_defects(sheet, find_rings(sheet), confidence[:-1])
-
-
-def test_counts_over_time_have_a_column_per_kind():
-    sheet = perfect_sheet()
-    one = find_defects(*(lambda g: (g, find_rings(g)))(BUILD[DefectKind.STONE_WALES](sheet)))
-    table = defect_counts({4: [], 2: one})
-    assert table["frame"].tolist() == [2, 4]
-    assert table[DefectKind.STONE_WALES.value].tolist() == [1, 0]
-    assert set(table) == {"frame"} | {kind.value for kind in DefectKind}
 
 
 def test_random_sheets_hold_every_kind_that_is_built():

@@ -16,6 +16,7 @@ from hpcstem.campaign.stage import Job, Stage
 from hpcstem.campaign.stages.decode_samples import MovieSample, sample_frames
 from hpcstem.campaign.stages.frames import movie_paths, open_movies
 from hpcstem.files import whole_file, write_json
+from hpcstem.segmentation.chunks import FORMAT
 
 if TYPE_CHECKING:
     from hpcstem.frames import Movie
@@ -205,4 +206,4 @@ def _against_truth(job: Job, chunks: list[ChunkOfMovie]) -> dict[str, Any] | Non
     }
 
 
-STAGE = Stage("decode", "find the atoms of every frame", ("simulate", "frames"), settings, work, inputs)
+STAGE = Stage("decode", "find the atoms of every frame", ("simulate", "frames"), settings, work, inputs, FORMAT)

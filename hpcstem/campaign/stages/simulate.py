@@ -19,6 +19,7 @@ def settings(campaign: Campaign) -> Any:
 def work(job: Job) -> Outputs:
     """Write `movies/NAME.h5` and the true atoms, `movies/NAME-truth.parquet`."""
     from hpcstem.frames import MovieMetadata, write_movie
+    from hpcstem.frames.dose import ELEMENTARY_CHARGE_C
     from hpcstem.imaging.acquisition import Acquisition
     from hpcstem.imaging.movie import simulate_movie
     from hpcstem.imaging.probe import Probe
@@ -53,7 +54,7 @@ def work(job: Job) -> Outputs:
     metadata = MovieMetadata(
         pixel_size_A=section.pixel_size_A,
         frame_time_s=section.frame_time_s,
-        beam_current_pA=electrons * 1.602176634e-19 / section.frame_time_s * 1e12,
+        beam_current_pA=electrons * ELEMENTARY_CHARGE_C / section.frame_time_s * 1e12,
         voltage_kV=section.voltage_kV,
         convergence_angle_mrad=section.convergence_mrad,
         source="simulated by hpcstem",

@@ -54,7 +54,13 @@ class BatchSystem(Protocol):
         _answer([self.cancel_program, *numbers], harmless="")
 
     def allocation_nodes(self, environment: Mapping[str, str]) -> int | None:
-        """Return how many nodes the job has that this process runs in; None outside of any job."""
+        """Return how many nodes the job has that this process runs in; None outside of any job.
+
+        Raises
+        ------
+        ExecutionError
+            The list of them, of which the environment tells, cannot be read.
+        """
         ...
 
 
@@ -145,7 +151,12 @@ def _hosts(file: str | None) -> int:
     """Number of different hosts in a file with one per line; 1 where there is none."""
     if file is None:
         return 1
-    return max(1, len(set(Path(file).read_text(encoding="utf-8").split())))
+    try:
+        return max(1, len(set(Path(file).read_text(encoding="utf-8").split())))
+    except OSError as error:
+        raise ExecutionError(
+            f"list of the nodes of this job, {file}", error.strerror, "the same command on the first node of the job"
+        ) from error
 
 
 def _answer(command: list[str], text: str | None = None, harmless: str | None = None) -> str:

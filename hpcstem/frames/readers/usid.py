@@ -49,7 +49,7 @@ class UsidFrames:
     Raises
     ------
     MovieError
-        The dimensions are not those of images, or pixels are lacking.
+        The dimensions are not those of images, or a pixel is lacking or there twice.
     """
 
     def __init__(self, array: Any, path: Path) -> None:
@@ -65,8 +65,9 @@ class UsidFrames:
         columns, rows = _by_name(pixels)
         self._rows, self._columns = rows.indices, columns.indices
         shape = array.shape[self._frame_axis], int(rows.indices.max()) + 1, int(columns.indices.max()) + 1
-        if shape[1] * shape[2] != len(rows.indices):
-            raise MovieError(f"{thing}", f"{len(rows.indices)} pixels", f"{shape[1]}×{shape[2]} of a whole image")
+        n_pixels = len(np.unique(rows.indices * shape[2] + columns.indices))
+        if not n_pixels == len(rows.indices) == shape[1] * shape[2]:
+            raise MovieError(f"{thing}", f"{n_pixels} pixels", f"{shape[1]}×{shape[2]} of a whole image, each once")
         self.shape = layout_of(shape, array.dtype, thing, ("frame", "y", "x")).shape
         self.dtype, self.dataset = array.dtype, array.name.strip("/")
         self.found = Found("USID HDF5", rows.step, columns.step, times[0].step if times else None)
