@@ -11,10 +11,9 @@ import numpy as np
 from hpcstem.files import write_json
 from hpcstem.potentials.export import write_gromacs_table, write_lammps_table, write_potential
 from hpcstem.potentials.figures import draw_potentials
+from hpcstem.potentials.fitted import FittedPotential
 from hpcstem.potentials.settings import FitMethod
 from hpcstem.potentials.study import Study
-
-SUMMARY_FILE, POTENTIAL_FILE = "fit.json", "potential.npz"
 
 
 def write_results(out: Path, study: Study, settings: FitMethod, truth: Any = None) -> dict[str, Any]:
@@ -32,14 +31,22 @@ def write_results(out: Path, study: Study, settings: FitMethod, truth: Any = Non
         Errors against the truth, where that is known, as JSON values.
     """
     potential = study.potential
-    write_potential(potential, out / POTENTIAL_FILE)
-    write_lammps_table(potential, out / "lammps.table")
-    for k, pair in enumerate(potential.pairs):
-        write_gromacs_table(potential, k, out / f"table_{'_'.join(pair)}.xvg")
+    write_potential(potential, out / "potential.npz")
+    write_tables(potential, out)
     draw_potentials(potential, out / "potential.png", study.verdict.pair_identifiable, study.mean_force)
     found = summary(study, settings) | {"truth": truth}
-    write_json(out / SUMMARY_FILE, found)
+    write_json(out / "fit.json", found)
     return found
+
+
+def write_tables(potential: FittedPotential, out: Path) -> list[Path]:
+    """Write the potentials as tables for LAMMPS and GROMACS, and say which files these are."""
+    paths = [out / "lammps.table"]
+    write_lammps_table(potential, paths[0])
+    for k, pair in enumerate(potential.pairs):
+        paths.append(out / f"table_{'_'.join(pair)}.xvg")
+        write_gromacs_table(potential, k, paths[-1])
+    return paths
 
 
 def summary(study: Study, settings: FitMethod) -> dict[str, Any]:

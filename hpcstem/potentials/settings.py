@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hpcstem.config import Section
+from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import GaussianBasis, PairBasis, SplineBasis
 
 
@@ -55,6 +56,16 @@ class FitMethod(Section):
     checkpoint_every_s: float = Field(60.0, gt=0)
     depth_meV: float = Field(4.55, gt=0)
     steps_per_interval: int = Field(100, ge=1)
+
+    @model_validator(mode="after")
+    def _can_be_fitted(self) -> Self:
+        if self.mobility is not None and (len(self.mobility) != len(self.species) or min(self.mobility) <= 0):
+            raise ValueError(f"mobility of {len(self.species)} species: one number above 0 for each")
+        try:
+            self.make_bases()
+        except StructureError as error:
+            raise ValueError(str(error)) from error
+        return self
 
     def make_bases(self) -> list[PairBasis]:
         """Functions of the distance: the one asked for, and those to try beside it."""
