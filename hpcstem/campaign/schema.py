@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from hpcstem.config import Section, checked, read_yaml
+from hpcstem.kinetics.study_config import KineticsMethod
+from hpcstem.potentials.settings import FitMethod
 from hpcstem.segmentation.training_config import TrainingConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
@@ -156,10 +158,17 @@ class StructureSection(Section):
 
 
 class PotentialsSection(Section):
-    """Radial distribution function."""
+    """Radial distributions, potentials of mean force, and pair forces fitted to the motion of each movie.
+
+    Attributes
+    ----------
+    fit
+        How forces are fitted; None leaves the fit out.
+    """
 
     cutoff_A: float = Field(8.0, gt=2)
     bin_A: float = Field(0.05, gt=0.001)
+    fit: FitMethod | None = FitMethod()
 
 
 class SimulationSection(Section):
@@ -220,6 +229,8 @@ class Campaign(Section):
         Movies to read, or one to simulate: exactly one of the two.
     training
         A small ensemble to train beside, to see the step; none by default.
+    kinetics
+        None leaves the kinetics of defects out.
     simulation
         None leaves the simulations out.
     """
@@ -233,6 +244,7 @@ class Campaign(Section):
     training: TrainingConfig | None = None
     decode: DecodeSection = DecodeSection()
     structure: StructureSection = StructureSection()
+    kinetics: KineticsMethod | None = None
     potentials: PotentialsSection = PotentialsSection()
     simulation: SimulationSection | None = None
 
