@@ -205,8 +205,7 @@ def test_run_that_knows_nothing_but_names(run: Path) -> None:
     "name",
     [
         "provenance.json", "frames/frames.json", "training/training.json", "decode/decode.json",
-        "structure/structure.json", "potentials/rdf.json", "potentials/fits.json", "kinetics/kinetics.json",
-        "simulation/simulation.json",
+        "structure/structure.json", "potentials/rdf.json", "simulation/simulation.json",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("content", ['{"movies": [', "[1, 2]", "\xff"])
