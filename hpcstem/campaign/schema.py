@@ -13,6 +13,7 @@ from hpcstem.config import Section, checked, read_yaml
 from hpcstem.kinetics.study_config import KineticsMethod
 from hpcstem.potentials.settings import FitMethod
 from hpcstem.segmentation.training_config import TrainingConfig
+from hpcstem.simulation.engine_settings import EngineSettings, XtbSettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _Side = Annotated[int, Field(ge=64, le=16384)]
@@ -176,6 +177,8 @@ class SimulationSection(Section):
 
     Attributes
     ----------
+    engine
+        What gives energies and forces: a name, or settings with their `name:`.
     force_tolerance_eV_A
         Largest force left on an atom [eV/Å].
     temperatures_K
@@ -189,7 +192,7 @@ class SimulationSection(Section):
         where it may have one; an embedded database in the run directory by default.
     """
 
-    method: Literal["GFN1-xTB"] = "GFN1-xTB"
+    engine: EngineSettings = XtbSettings()
     force_tolerance_eV_A: float = Field(0.05, gt=0)
     temperatures_K: tuple[_Temperature, ...] = (300.0, 900.0)
     n_steps: int = Field(40, ge=1)

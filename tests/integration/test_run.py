@@ -158,6 +158,19 @@ def test_trajectories_of_temperatures_that_were_dropped_go(copied_run):
     assert found["counts"] == {"COMPLETED": 3}
 
 
+def test_another_engine_makes_jobs_of_its_own(run_here, copied_run):
+    pytest.importorskip("atomistica")
+    engine = {"name": "classical", "potential": "rebo2"}
+    simulation = {"engine": engine, "temperatures_K": [300], "n_steps": 5, "force_tolerance_eV_A": 0.5}
+    write_campaign(copied_run.campaign, simulation=simulation)
+    status, _, err = run_here("run", copied_run.campaign, "--out", copied_run.folder, "--until", "simulation")
+    assert status == 0, err
+    found = read_json(copied_run.folder / "simulation" / "simulation.json")
+    assert "REBO2" in found["method"].upper()
+    assert [job["kind"] for job in found["jobs"]] == ["relax", "nvt"]
+    assert found["jobs"][0]["bonds"]["C-C"]["mean_A"] == pytest.approx(1.42, abs=0.05)
+
+
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(run_here, copied_run, tmp_path):
     def plan(*arguments):
         status, out, err = run_here("run", *arguments, "--dry-run", "--json")
