@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -108,12 +108,16 @@ class Run:
     @property
     def name(self) -> str:
         """Name of the campaign; of the folder where the campaign has none."""
+        named = self._campaign.get("name")
+        return str(named) if named else self.folder.resolve().name
+
+    @cached_property
+    def _campaign(self) -> dict[str, Any]:
         try:
             campaign = yaml.safe_load(self.campaign_text or "")
         except yaml.YAMLError:
             campaign = None
-        named = campaign.get("name") if isinstance(campaign, dict) else None
-        return str(named) if named else self.folder.resolve().name
+        return campaign if isinstance(campaign, dict) else {}
 
     @cached_property
     def campaign_text(self) -> str | None:
@@ -178,7 +182,9 @@ class Run:
 
     @cached_property
     def kinetics_summary(self) -> KineticsSummary | None:
-        """Whether the stage `kinetics` could find transitions between classes of defects."""
+        """Whether the stage `kinetics` could find transitions; None where the campaign leaves it out."""
+        if "kinetics" in self._campaign and self._campaign["kinetics"] is None:
+            return None  # what an earlier version of the campaign found may not be of these atoms
         return read_record(self.folder / "kinetics" / "kinetics.json", KineticsSummary)
 
     @cached_property

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _MOST_CLASSES = 10
 _CHANCE = 0.05
+_MANY_SMALL = 0.2
+"""Share of expected counts below 5 from which on a p value is rough."""
 _A2_IN_NM2 = 0.01
 
 
@@ -60,6 +62,8 @@ def _meaning(result: StudyResult) -> str:
     test = result.tests[0]
     if not test.degrees_of_freedom:
         return "One class alone was seen to follow another: there is no matrix to test."
+    if test.few_counts > _MANY_SMALL:
+        return "Too few transitions were seen to tell whether the frames are slower than the defects."
     if test.p_value > _CHANCE:
         return (
             "The next class does not depend on the present one, as far as can be told: frames may be slower than the "
