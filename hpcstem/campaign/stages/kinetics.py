@@ -10,7 +10,7 @@ from hpcstem.campaign.run import Outputs, fingerprint
 from hpcstem.campaign.schema import Campaign
 from hpcstem.campaign.stage import Job, Stage
 from hpcstem.campaign.stages.frames import open_movies
-from hpcstem.errors import HpcstemError
+from hpcstem.errors import HpcstemError, StructureError
 from hpcstem.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -39,18 +39,21 @@ def work(job: Job) -> Outputs:
         write_json(summary, {"because": config})
         return Outputs((summary,))
     _forget_others(job, config)
-    with (
-        job.make_executor() as executor,
-        progress_bar("observe", config.n_movies, "movie") as update,
-    ):
-        found = observe_movies(config, folder, lambda analysis, batches: executor.run(analysis, batches, update))
-    seen = [folder / "study.json", *sorted((folder / "movies").glob("*.npz"))]
     try:
+        with (
+            job.make_executor() as executor,
+            progress_bar("observe", config.n_movies, "movie") as update,
+        ):
+            found = observe_movies(config, folder, lambda analysis, batches: executor.run(analysis, batches, update))
         result = analyse(config, found)
     except HpcstemError as error:
+        # Of another type it is no matter of the atoms: a worker that died, a movie that cannot be read.
+        if type(error) not in (HpcstemError, StructureError):
+            raise
         write_json(summary, {"because": str(error)})
-        return Outputs((summary,), tuple(seen))
+        return Outputs((summary,))
     write_results(folder, config, result)
+    seen = [folder / "study.json", *sorted((folder / "movies").glob("*.npz"))]
     # The library is not recorded: `hpcstem kinetics energies` adds to it later.
     return Outputs((summary, folder / "matrices.npz"), tuple(seen))
 
