@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hpcstem.campaign.provenance import write_provenance
@@ -14,7 +14,8 @@ from hpcstem.campaign.stage import Job, Stage, StageOutcome
 from hpcstem.campaign.stages import STAGES
 from hpcstem.config import read_yaml
 from hpcstem.errors import ConfigError, ExecutionError, HpcstemError
-from hpcstem.execution import load_site, make_executor
+from hpcstem.execution import Executor, load_site, make_executor
+from hpcstem.execution.conducted_ranks import conducted_ranks
 from hpcstem.execution.ranks import launched_tasks
 from hpcstem.files import write_text
 
@@ -30,7 +31,8 @@ def run_campaign(
     """Run the stages of a campaign whose results are not there yet.
 
     A stage is done when it ran from the same settings and inputs, in its present version, and all its files are still
-    there, unchanged.
+    there, unchanged. Where a launcher started MPI ranks for a site that has them, the first conducts, and the others
+    take their share of the work and return nothing.
 
     Parameters
     ----------
@@ -50,18 +52,35 @@ def run_campaign(
     ConfigError
         There is no stage `until` and no such site, or the folder belongs to another campaign.
     ExecutionError
-        A launcher such as mpiexec started several of this process.
+        A launcher such as mpiexec started several of this process, and the site's executor is not `mpi`.
     HpcstemError
         A stage failed; what was done before is kept.
     """
     stages = _stages_until(until)
     site = load_site(campaign.site)
-    refuse_ranks()
+    if site.executor != "mpi":
+        refuse_ranks()
+    with conducted_ranks(site) as ranks:
+        if ranks is None:
+            return _run_stages(campaign, folder, stages, lambda: make_executor(site, workers), on_stage)
+        if ranks.is_root:
+            return _run_stages(campaign, folder, stages, lambda: ranks, on_stage)
+        ranks.serve()
+        return []
+
+
+def _run_stages(
+    campaign: Campaign,
+    folder: Path,
+    stages: Sequence[Stage],
+    make: Callable[[], Executor],
+    on_stage: Callable[[StageOutcome], None],
+) -> list[StageOutcome]:
     run = Run(folder)
     _check_owner(run, campaign)
     with run.locked():
         claim(run, campaign)
-        job = Job(campaign, run, InputDigests(run), lambda: make_executor(site, workers))
+        job = Job(campaign, run, InputDigests(run), make)
         outcomes: list[StageOutcome] = []
         started = time.time()
         for stage in stages:
@@ -117,7 +136,9 @@ def _run_stage(stage: Stage, job: Job, on_stage: Callable[[StageOutcome], None])
 
 def _fingerprint(stage: Stage, job: Job) -> str:
     inputs: dict[str, str] = dict(stage.inputs(job))
-    for name in stage.needs:
+    # What a stage wrote that an earlier version of the campaign had is nothing to build on.
+    there = {other.name for other in STAGES if other.settings(job.campaign) is not None}
+    for name in there.intersection(stage.needs):
         inputs.update(job.run.data_digests(name))
     return fingerprint({"version": stage.version, "settings": stage.settings(job.campaign)}, inputs)
 
@@ -139,7 +160,7 @@ def refuse_ranks() -> None:
         raise ExecutionError(
             "a campaign is run by one process, whose site says how it spreads the work",
             f"one of {n_tasks} that mpiexec or srun started",
-            "the same command without mpiexec or srun, and a site with `executor: dask`",
+            "the same command without mpiexec or srun, and a site with `executor: dask`; or one with `executor: mpi`",
         )
 
 

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from hpcstem.config import Section, checked, read_yaml
+from hpcstem.kinetics.study_config import KineticsMethod
+from hpcstem.potentials.settings import FitMethod
 from hpcstem.segmentation.training_config import TrainingConfig
+from hpcstem.simulation.engine_settings import EngineSettings, XtbSettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 _Side = Annotated[int, Field(ge=64, le=16384)]
@@ -156,10 +159,17 @@ class StructureSection(Section):
 
 
 class PotentialsSection(Section):
-    """Radial distribution function."""
+    """Radial distributions, potentials of mean force, and pair forces fitted to the motion of each movie.
+
+    Attributes
+    ----------
+    fit
+        How forces are fitted; None leaves the fit out.
+    """
 
     cutoff_A: float = Field(8.0, gt=2)
     bin_A: float = Field(0.05, gt=0.001)
+    fit: FitMethod | None = FitMethod()
 
 
 class SimulationSection(Section):
@@ -167,6 +177,8 @@ class SimulationSection(Section):
 
     Attributes
     ----------
+    engine
+        What gives energies and forces: a name, or settings with their `name:`.
     force_tolerance_eV_A
         Largest force left on an atom [eV/Å].
     temperatures_K
@@ -180,7 +192,7 @@ class SimulationSection(Section):
         where it may have one; an embedded database in the run directory by default.
     """
 
-    method: Literal["GFN1-xTB"] = "GFN1-xTB"
+    engine: EngineSettings = XtbSettings()
     force_tolerance_eV_A: float = Field(0.05, gt=0)
     temperatures_K: tuple[_Temperature, ...] = (300.0, 900.0)
     n_steps: int = Field(40, ge=1)
@@ -220,6 +232,8 @@ class Campaign(Section):
         Movies to read, or one to simulate: exactly one of the two.
     training
         A small ensemble to train beside, to see the step; none by default.
+    kinetics
+        None leaves the kinetics of defects out.
     simulation
         None leaves the simulations out.
     """
@@ -233,6 +247,7 @@ class Campaign(Section):
     training: TrainingConfig | None = None
     decode: DecodeSection = DecodeSection()
     structure: StructureSection = StructureSection()
+    kinetics: KineticsMethod | None = None
     potentials: PotentialsSection = PotentialsSection()
     simulation: SimulationSection | None = None
 

@@ -18,6 +18,9 @@ from hpcstem.execution.site import Site, load_site, require_submittable, require
 from hpcstem.execution.site_sections import JobSize
 from hpcstem.files import read_json, write_json, write_text
 
+_SPREAD_STAGES = ("decode", "kinetics", "potentials")
+"""Stages that hand work to the site's executor: as MPI ranks where that is what it is."""
+
 
 @dataclass(frozen=True)
 class StageJob:
@@ -151,6 +154,9 @@ def _kind(site: Site, stage: str) -> tuple[JobKind, JobSize]:
     """How the job of a stage is started, and how large it is."""
     if stage == "training":
         return "training", site.jobs.training
+    if stage in _SPREAD_STAGES:
+        size = site.jobs.frames if stage == "decode" else site.jobs.fits
+        return "fits" if site.executor == "mpi" else "frames", size
     # `hpcstem run` is one process in this stage too, and starts the workers of the queue itself.
     return "frames", site.jobs.queue if stage == "simulation" else site.jobs.frames
 

@@ -155,7 +155,7 @@ def _rdf_and_pmf(
     from hpcstem.files import whole_file, write_json
     from hpcstem.potentials.figures import draw_distributions
     from hpcstem.potentials.material import MaterialDistribution
-    from hpcstem.potentials.pmf import equilibrium_warnings, mean_force_potential
+    from hpcstem.potentials.pmf import equilibrium_warnings, mean_force_potential, past_correlation
     from hpcstem.potentials.rdf import RadialDistribution
     from hpcstem.potentials.table_blocks import BlockCounts, frame_blocks
 
@@ -166,7 +166,7 @@ def _rdf_and_pmf(
         analysis: Any = MaterialDistribution(in_window) if material else in_window
         blocks = executor.run(BlockCounts(analysis), frame_blocks(table))
         found, mean_force = mean_force_potential(analysis, blocks)
-        reasons = equilibrium_warnings(blocks, _undone(table))
+        reasons = equilibrium_warnings(blocks, past_correlation(table))
         if not is_root:
             return
         arrays: dict[str, Any] = {"r_A": found.r_A, "g": found.g, "g_kde": found.g_kde, "counts": found.counts}
@@ -190,28 +190,6 @@ def _rdf_and_pmf(
         )
         for reason in reasons:
             click.echo(f"not an equilibrium potential: {reason}")
-
-
-def _undone(table: Any) -> float:
-    """-2 ⟨Δx_n Δx_{n+1}⟩ / ⟨Δx²⟩ of linked atoms; 0 where there are none."""
-    import numpy as np
-
-    from hpcstem.atoms import NO_TRACK
-    from hpcstem.potentials.parquet_trajectory import without_drift
-
-    linked = table[table.track != NO_TRACK]
-    if len(linked) == 0:
-        return 0.0
-    linked = linked[np.lexsort((linked.track, linked.frame))]
-    start = np.append(np.unique(linked.frame, return_index=True)[1], len(linked))
-    still_A = without_drift(linked.positions_A, linked.track, start)
-    order = np.lexsort((linked.frame, linked.track))
-    track, frame = linked.track[order], linked.frame[order]
-    follows = (np.diff(track) == 0) & (np.diff(frame) == 1)
-    step_A = np.where(follows[:, None], np.diff(still_A[order], axis=0), np.nan)
-    if len(step_A) < 2 or not np.isfinite(step_A).any():
-        return 0.0
-    return float(-2 * np.nanmean(step_A[1:] * step_A[:-1]) / np.nanmean(step_A**2))
 
 
 @command.command()
@@ -309,56 +287,23 @@ def compare(potential: Path, depth_meV: float, as_json: bool) -> None:
 
 def _report(study: Any, settings: Any, out: Path, as_json: bool, truth: Any = None) -> None:
     """Write the results of a fit, and print them."""
-    import math
+    from hpcstem.potentials.results import write_results
 
-    from hpcstem.files import write_json
-    from hpcstem.potentials.export import write_gromacs_table, write_lammps_table, write_potential
-    from hpcstem.potentials.figures import draw_potentials
-
-    potential = study.potential
-    write_potential(potential, out / "potential.npz")
-    write_lammps_table(potential, out / "lammps.table")
-    for k, pair in enumerate(potential.pairs):
-        write_gromacs_table(potential, k, out / f"table_{'_'.join(pair)}.xvg")
-    draw_potentials(potential, out / "potential.png", study.verdict.pair_identifiable, study.mean_force)
-    wells = {"-".join(pair): potential.well(k) for k, pair in enumerate(potential.pairs)}
-    first = next(iter(wells.values()))
-    summary = {
-        "estimator": potential.estimator,
-        "frames": potential.n_intervals,
-        "kT": potential.kT if study.kT_known else None,
-        "localisation_A": study.localisation_A,
-        "relaxation": potential.relaxation,
-        "identifiable": study.verdict.identifiable,
-        "pairs": {
-            "-".join(pair): {
-                "identifiable": known,
-                "minimum_A": well and well[0],
-                "depth_kT": well and well[1] / potential.kT,
-                "depth_meV": well and first and first[1] > 0 and well[1] * settings.depth_meV / first[1],
-            }
-            for pair, known, well in zip(potential.pairs, study.verdict.pair_identifiable, wells.values(), strict=True)
-        },
-        "velocity_autocorrelation": [
-            [float(c) if math.isfinite(c) else None for c in row] for row in study.motion.autocorrelation
-        ],
-        "sentences": study.sentences(),
-        "truth": truth,
-    }
-    write_json(out / "fit.json", summary)
+    summary = write_results(out, study, settings, truth)
     if as_json:
         echo_json(summary)
         return
+    potential = study.potential
     click.echo(
         f"{potential.n_intervals} intervals, {potential.estimator}, "
         + (f"kT {potential.kT:.4g} Å²/time" if study.kT_known else "kT not known")
     )
     for line in study.sentences():
         click.echo(line)
-    for name, known, well in zip(wells, study.verdict.pair_identifiable, wells.values(), strict=True):
-        if known and well is not None:
-            click.echo(f"{name}: minimum at {well[0]:.3f} Å, {well[1] / potential.kT:.2f} kT deep")
-        elif known:
+    for name, pair in summary["pairs"].items():
+        if pair["identifiable"] and pair["minimum_A"] is not None:
+            click.echo(f"{name}: minimum at {pair['minimum_A']:.3f} Å, {pair['depth_kT']:.2f} kT deep")
+        elif pair["identifiable"]:
             click.echo(f"{name}: no well where the data speak")
     for name, values in (truth or {}).items():
         click.echo(

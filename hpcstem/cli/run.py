@@ -70,6 +70,8 @@ def command(
                 click.echo(f"{outcome.name:<11} {outcome.status:<9} {outcome.about}")
     else:
         outcomes = run_campaign(loaded, folder, until=until, workers=workers, on_stage=show)
+        if not outcomes:  # an MPI rank that took its share of the work and has nothing to tell
+            return
     report = folder / "report.html"
     if as_json:
         echo_json(

@@ -90,6 +90,17 @@ class MPIExecutor(Executor):
         self._raise_together(failure)
         return pickle.loads(self._communicator.bcast(result))  # noqa: S301
 
+    def shared(self, task: tuple[Analysis[Any, Any, Any], Sequence[Any]] | None) -> Any:
+        """Give every rank the root's task, with those of its batches that are the rank's own; None as it is.
+
+        Every rank has to call it. Batches of other ranks are None.
+        """
+        parts: list[bytes] | None = None
+        if self.is_root:
+            own = [None if task is None else _part(*task, self.workers, rank) for rank in range(self.workers)]
+            parts = [pickle.dumps(part, protocol=pickle.HIGHEST_PROTOCOL) for part in own]
+        return pickle.loads(self._communicator.scatter(parts))  # noqa: S301
+
     def close(self) -> None:
         """Free the communicator; every rank has to call it."""
         if self._communicator:
@@ -174,6 +185,13 @@ class _Progress:
         self._communicator.recv(tag=_PROGRESS_TAG)
         self._received += 1
         self._finished += 1
+
+
+def _part(
+    analysis: Analysis[Any, Any, Any], batches: Sequence[Any], n_ranks: int, rank: int
+) -> tuple[Analysis[Any, Any, Any], list[Any]]:
+    own = owned_block(len(batches), n_ranks, rank)
+    return analysis, [batch if index in own else None for index, batch in enumerate(batches)]
 
 
 def _world() -> Any:

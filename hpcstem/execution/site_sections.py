@@ -307,7 +307,7 @@ class JobSizes(SiteSection):
     training
         Training of networks.
     fits
-        Fits over MPI ranks.
+        Kinetics and potentials of a campaign; fits over MPI ranks.
     queue
         Launchers of the simulation queue.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -140,7 +141,7 @@ def read_observation(path: Path) -> Observation:
         with np.load(path, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
         return Observation(_tracks(columns), _seen(columns))
-    except (OSError, ValueError, KeyError, IndexError, EOFError) as error:
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise HpcstemError(f"cannot read {path}", error, "a file written by `hpcstem kinetics run`") from error
 
 

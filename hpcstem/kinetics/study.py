@@ -34,7 +34,7 @@ from hpcstem.kinetics.matrix import TransitionMatrix, transition_matrix
 from hpcstem.kinetics.observation import Observation, observe, read_observation, write_observation
 from hpcstem.kinetics.reversible import connected_states, reversible_transition_matrix
 from hpcstem.kinetics.simulated_defects import simulate_defects
-from hpcstem.kinetics.study_config import StudyConfig
+from hpcstem.kinetics.study_config import MovieConfig, StudyConfig
 from hpcstem.kinetics.trajectory import OTHER, ClassTrajectory, class_trajectories, frequent_classes
 
 RunAnalysis = Callable[["ObserveMovies", Sequence[int]], Observation]
@@ -85,13 +85,13 @@ class ObserveMovies:
         names = np.unique(table.movie)
         if len(names) > 1:
             raise HpcstemError(f"{config.movies[number].atoms}", f"{len(names)} movies", "one entry for each movie")
-        return self._with_frames(table, config.movies[number].frames)
+        return self._with_frames(table, config.movies[number])
 
-    def _with_frames(self, table: AtomTable, path: Path | None) -> Observation:
+    def _with_frames(self, table: AtomTable, movie: MovieConfig) -> Observation:
         config = self.config
-        if path is None or not len(table):
+        if movie.frames is None or not len(table):
             return observe(table, config.observe)
-        frames = open_movie(path)
+        frames = open_movie(movie.frames, dataset=movie.dataset)
         # The calibration of the atoms may have changed what the file says.
         farthest = int(table.x_px.argmax())
         pixel_size_A = float(table.x_A[farthest] / table.x_px[farthest])

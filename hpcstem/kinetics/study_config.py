@@ -75,27 +75,20 @@ class MovieConfig(Section):
     frames
         File of its frames, for the mean images of the library and the edges of the field; without it there are no
         images, and only the rim of the sheet counts as edge.
+    dataset
+        Which dataset of that file, where it holds several.
     """
 
     atoms: Path
     frames: Path | None = None
+    dataset: str | None = None
 
 
-class StudyConfig(Section):
-    """A study of defect kinetics, of simulated movies or of decoded ones.
+class KineticsMethod(Section):
+    """How defects become classes, transitions, lifetimes and a library.
 
     Parameters
     ----------
-    name
-        Name of the study.
-    seed
-        Fixes everything that is drawn.
-    frame_time_s
-        Time from one frame to the next [s].
-    simulate
-        Movies to simulate.
-    movies
-        Movies that were decoded, paths relative to the file of the study.
     image_half_width_A
         Half the width of the mean images of the library [Å].
     observe
@@ -110,17 +103,42 @@ class StudyConfig(Section):
         Largest root-mean-square distance of the atoms of two defects that are one entry of the library [Å].
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Annotated[int, Field(ge=0)]
-    frame_time_s: _Positive
-    simulate: SimulateConfig | None = None
-    movies: tuple[MovieConfig, ...] = ()
     image_half_width_A: _Positive = 6.0
     observe: ObserveConfig = ObserveConfig()
     min_count: _Count = 10
     absorbing: tuple[str, ...] = ()
     lags: Annotated[tuple[_Count, ...], Field(min_length=1)] = (1, 2, 3, 4)
     tolerance_A: _Positive = 0.4
+
+    @model_validator(mode="after")
+    def _has_lags_of_the_first(self) -> Self:
+        if any(lag % self.lags[0] for lag in self.lags) or len(set(self.lags)) < len(self.lags):
+            raise ValueError(f"lags {self.lags}, wanted different multiples of the first")
+        return self
+
+
+class StudyConfig(KineticsMethod):
+    """A study of defect kinetics, of simulated movies or of decoded ones.
+
+    Parameters
+    ----------
+    name
+        Name of the study.
+    seed
+        Fixes everything that is drawn.
+    frame_time_s
+        Time from one frame to the next [s].
+    simulate
+        Movies to simulate.
+    movies
+        Movies that were decoded, paths relative to the file of the study.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+    seed: Annotated[int, Field(ge=0)]
+    frame_time_s: _Positive
+    simulate: SimulateConfig | None = None
+    movies: tuple[MovieConfig, ...] = ()
 
     @property
     def n_movies(self) -> int:
@@ -131,8 +149,6 @@ class StudyConfig(Section):
     def _has_one_source(self) -> Self:
         if (self.simulate is None) == (not self.movies):
             raise ValueError("wanted either `simulate:` or `movies:`")
-        if any(lag % self.lags[0] for lag in self.lags) or len(set(self.lags)) < len(self.lags):
-            raise ValueError(f"lags {self.lags}, wanted different multiples of the first")
         return self
 
 
@@ -149,7 +165,7 @@ def load_study(path: Path) -> StudyConfig:
     movies = []
     for movie in config.movies:
         frames = None if movie.frames is None else (folder / movie.frames).resolve()
-        movies.append(MovieConfig(atoms=(folder / movie.atoms).resolve(), frames=frames))
+        movies.append(movie.model_copy(update={"atoms": (folder / movie.atoms).resolve(), "frames": frames}))
         for file in (movies[-1].atoms, frames):
             if file is not None and not file.exists():
                 raise ConfigError(f"{path}: movies", f"{file}, which does not exist", "atoms decoded by hpcstem")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,7 @@ def read_potential(path: Path) -> FittedPotential:
         return FittedPotential(
             basis=basis, symbols=tuple(values["symbols"]), mobility=tuple(values["mobility"]), **arrays, **rest
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise HpcstemError(
             f"cannot read potential {path}", error, "a file written by hpcstem potentials fit"
         ) from error

@@ -16,8 +16,9 @@ from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
-from hpcstem.atoms import AtomTable
+from hpcstem.atoms import NO_TRACK, AtomTable
 from hpcstem.errors import StructureError
+from hpcstem.potentials.parquet_trajectory import without_drift
 from hpcstem.potentials.rdf import RDF, RadialDistribution, RDFCounts
 
 _FEWEST_PAIRS = 20
@@ -180,6 +181,24 @@ def equilibrium_warnings(blocks: Sequence[AnyCounts], past_correlation: float) -
             "in g are wells without a pair force"
         )
     return reasons
+
+
+def past_correlation(table: AtomTable) -> float:
+    """-2 ⟨Δx_n Δx_{n+1}⟩ / ⟨Δx²⟩ of the linked atoms of one movie; 0 where none is linked over three frames."""
+    linked = table[table.track != NO_TRACK]
+    if len(linked) == 0:
+        return 0.0
+    linked = linked[np.lexsort((linked.track, linked.frame))]
+    start = np.append(np.unique(linked.frame, return_index=True)[1], len(linked))
+    still_A = without_drift(linked.positions_A, linked.track, start)
+    order = np.lexsort((linked.frame, linked.track))
+    track, frame = linked.track[order], linked.frame[order]
+    follows = (np.diff(track) == 0) & (np.diff(frame) == 1)
+    step_A = np.where(follows[:, None], np.diff(still_A[order], axis=0), np.nan)
+    products_A2 = step_A[1:] * step_A[:-1]
+    if not np.nansum(np.abs(products_A2)) > 0:
+        return 0.0
+    return float(-2 * np.nanmean(products_A2) / np.nanmean(step_A**2))
 
 
 def _minus_log(g: np.ndarray) -> np.ndarray:

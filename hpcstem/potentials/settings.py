@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hpcstem.config import Section
+from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import GaussianBasis, PairBasis, SplineBasis
 
 
-class FitSettings(Section):
-    """How to fit pair potentials to a trajectory.
+class FitMethod(Section):
+    """How to fit pair potentials to a trajectory, whatever its frames.
 
     Attributes
     ----------
-    interval_s
-        Time between frames [s]; for a toy, in its own unit of time.
     species
         Chemical symbols, the first of which sets the unit of mobility.
     mobility
@@ -25,9 +24,6 @@ class FitSettings(Section):
         'auto' is the trapezoid, at lag 1 where the localisation noise asks for it.
     search_functions, search_width_A, search_repulsion_radius_A
         Other values of the three settings of the basis to try, each with each; the evidence for Euler's rule chooses.
-    window_A
-        (x0, y0, x1, y1) of the field of view [Å]; None for the range of the atoms. Atoms nearer to its edges than
-        the cut-off are neighbours only.
     localisation_A
         Standard deviation of the localisation noise per axis [Å]; None to estimate it.
     blocks
@@ -38,11 +34,10 @@ class FitSettings(Section):
         Seconds between two checkpoints of the partial sums.
     depth_meV
         Depth of the first species pair that sets the unit of energy [meV].
-    steps_per_interval, seed
+    steps_per_interval
         Of the simulations of indirect inference.
     """
 
-    interval_s: float = Field(gt=0)
     species: tuple[str, ...] = Field(("C", "Si"), min_length=1)
     mobility: tuple[float, ...] | None = None
     estimator: Literal["auto", "euler", "trapezoid", "simpson", "lag1", "indirect"] = "auto"
@@ -55,14 +50,22 @@ class FitSettings(Section):
     search_functions: tuple[int, ...] = ()
     search_width_A: tuple[float, ...] = ()
     search_repulsion_radius_A: tuple[float, ...] = ()
-    window_A: tuple[float, float, float, float] | None = None
     localisation_A: float | None = Field(None, ge=0)
     blocks: int = Field(32, ge=2)
     piece: int = Field(64, ge=1)
     checkpoint_every_s: float = Field(60.0, gt=0)
     depth_meV: float = Field(4.55, gt=0)
     steps_per_interval: int = Field(100, ge=1)
-    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _can_be_fitted(self) -> Self:
+        if self.mobility is not None and (len(self.mobility) != len(self.species) or min(self.mobility) <= 0):
+            raise ValueError(f"mobility of {len(self.species)} species: one number above 0 for each")
+        try:
+            self.make_bases()
+        except StructureError as error:
+            raise ValueError(str(error)) from error
+        return self
 
     def make_bases(self) -> list[PairBasis]:
         """Functions of the distance: the one asked for, and those to try beside it."""
@@ -77,6 +80,25 @@ class FitSettings(Section):
             for width_A in widths_A
             for radius_A in radii_A
         ]
+
+
+class FitSettings(FitMethod):
+    """How to fit pair potentials to one trajectory.
+
+    Attributes
+    ----------
+    interval_s
+        Time between frames [s]; for a toy, in its own unit of time.
+    window_A
+        (x0, y0, x1, y1) of the field of view [Å]; None for the range of the atoms. Atoms nearer to its edges than
+        the cut-off are neighbours only.
+    seed
+        Of the simulations of indirect inference.
+    """
+
+    interval_s: float = Field(gt=0)
+    window_A: tuple[float, float, float, float] | None = None
+    seed: int = Field(0, ge=0)
 
 
 class ToySettings(Section):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import PairBasis
 from hpcstem.potentials.equations import ForceEquations
 from hpcstem.potentials.fitted import LEAST_MOTION, FittedPotential, solve
@@ -98,7 +99,14 @@ def fit(run: Run, source: TrajectorySource, settings: FitSettings, checkpoint: P
     extent: Extent = run(MeasureExtent(), [source])
     parts = segments(source, settings.blocks, extent.n_frames)
     work = _Work(run, parts, settings, _best_basis(run, parts, settings), checkpoint)
-    motion: Motion = work.sums(MotionStatistics(settings.species), "motion").total
+    statistics = MotionStatistics(settings.species)
+    motion: Motion = work.sums(statistics, "motion").total
+    if not motion.counts.any():
+        raise StructureError(
+            "motion of the atoms",
+            f"none that is linked over {sum(statistics.reach) + 1} frames in a row",
+            "a longer movie, or one with fewer gaps: with less, noise and motion cannot be told apart",
+        )
     if isinstance(source, ParquetTrajectory):
         source = replace(source, diffusion_A=motion.diffusion_A)
         work = replace(work, parts=segments(source, settings.blocks, extent.n_frames))

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import block_diag
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import PairBasis
@@ -28,7 +30,9 @@ from hpcstem.potentials.prior import Likelihood, posterior, whitening
 from hpcstem.potentials.streaming import Blocks
 
 _SURE = 3.0
-"""Standard errors by which the gain has to exceed zero."""
+"""Standard errors by which the gain of many blocks has to exceed zero; of few, more at the same chance of error."""
+_LEAST_GAIN = 1e-6
+"""Share of the motion below which a gain is no more than rounding."""
 _STRONG = 10.0
 """First-stage F below which instruments count as weak (Staiger and Stock, Econometrica 65, 557 (1997))."""
 
@@ -56,6 +60,8 @@ class Verdict:
         Directions of the coefficients that the data see, of `n_unknowns`.
     n_unknowns
         Number of coefficients.
+    n_blocks
+        Blocks over which the standard errors are.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -67,17 +73,22 @@ class Verdict:
     first_stage: np.ndarray
     n_directions: int
     n_unknowns: int
+    n_blocks: int
 
     @property
     def identifiable(self) -> bool:
         """Whether any pair force is identified."""
-        return self.gain > _SURE * self.gain_error
+        return self._exceeds_chance(self.gain, self.gain_error)
 
     @property
     def pair_identifiable(self) -> tuple[bool, ...]:
         """Whether each species pair's force is identified."""
-        each = self.pair_gain > _SURE * self.pair_gain_error
-        return tuple(bool(self.identifiable and one) for one in each)
+        gains = zip(self.pair_gain.tolist(), self.pair_gain_error.tolist(), strict=True)
+        return tuple(self.identifiable and self._exceeds_chance(gain, error) for gain, error in gains)
+
+    def _exceeds_chance(self, gain: float, error: float) -> bool:
+        sure = student_t.ppf(norm.cdf(_SURE), self.n_blocks - 1)
+        return bool(gain > max(sure * error, _LEAST_GAIN))
 
     def sentences(self) -> list[str]:
         """Say it plainly, one line each."""
@@ -99,8 +110,8 @@ class Verdict:
 
 
 def _percent(value: float, error: float) -> str:
-    """Value and error in per cent, to two digits of the error."""
-    digits = max(0, 1 - math.floor(math.log10(100 * error))) if 0 < error < np.inf else 2
+    """Value and error in per cent, to two digits of the error and at most to a millionth of the whole."""
+    digits = min(max(0, 1 - math.floor(math.log10(100 * error))), 4) if 0 < error < np.inf else 2
     return f"{100 * value:.{digits}f} ± {100 * error:.{digits}f} %"
 
 
@@ -156,6 +167,7 @@ def verdict(blocks: Blocks[EquationSums, EquationSums], equations: ForceEquation
         first_stage=np.array(first_stage),
         n_directions=seen,
         n_unknowns=n_forces,
+        n_blocks=len(parts),
     )
 
 

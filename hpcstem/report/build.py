@@ -14,9 +14,11 @@ from hpcstem.report.page import Picture, Player, Section
 from hpcstem.report.run import Run
 from hpcstem.report.sections_accuracy import training_section, truth_section
 from hpcstem.report.sections_frames import frames_section, uncertainty_section
+from hpcstem.report.sections_kinetics import kinetics_section
+from hpcstem.report.sections_potentials import forces_section, rdf_section
 from hpcstem.report.sections_record import provenance_section, summary_section
 from hpcstem.report.sections_simulation import region_section, simulation_section
-from hpcstem.report.sections_structure import defects_section, rdf_section, rings_section
+from hpcstem.report.sections_structure import defects_section, rings_section
 
 LARGEST_PAGE_BYTES = 8_000_000
 _PIXEL_RATIOS = (2.0, 1.5, 1.0)
@@ -96,7 +98,9 @@ def _sections(run: Run) -> list[Section]:
         truth_section(run),
         defects_section(run),
         rings_section(run),
+        kinetics_section(run),
         rdf_section(run),
+        forces_section(run),
         region_section(run),
         simulation_section(run),
         training_section(run),

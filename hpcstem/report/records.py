@@ -237,6 +237,58 @@ class RdfSummary(Record):
     n_frames: int | None = None
     n_pairs: _Named[int | None] = {}
     bin_A: float | None = None
+    warnings: _Named[_Rows[str]] = {}
+
+
+class FittedPair(Record):
+    """Well of one pair of species in the potential fitted to the motion in one movie."""
+
+    identifiable: bool | None = None
+    minimum_A: float | None = None
+    depth_kT: float | None = None
+    depth_error_kT: float | None = None
+    depth_meV: float | None = None
+    depth_error_meV: float | None = None
+
+
+class Fit(Record):
+    """What the motion in one movie says of the forces."""
+
+    estimator: str | None = None
+    frames: int | None = None
+    kT: float | None = None
+    localisation_A: float | None = None
+    relaxation: float | None = None
+    identifiable: bool | None = None
+    pairs: _Named[FittedPair] = {}
+    sentences: _Rows[str] = []
+
+
+class FittedMovie(Record):
+    """One movie of `potentials/fits.json`: its fit, or why there is none."""
+
+    name: str
+    because: str | None = None
+    fit: Fit | None = None
+
+    @property
+    def is_identifiable(self) -> bool:
+        """Whether its motion says something of pair forces, in units of kT."""
+        return self.fit is not None and bool(self.fit.identifiable)
+
+
+class Fits(Record):
+    """Content of `potentials/fits.json`."""
+
+    movies: _Rows[FittedMovie] = []
+    depth_meV: float | None = None
+
+
+class KineticsSummary(Record):
+    """Content of `kinetics/kinetics.json`, as far as the study itself does not hold it; or why there is none."""
+
+    because: str | None = None
+    classes: _Rows[str] = []
 
 
 class BondLength(Record):

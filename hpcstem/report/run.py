@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -17,7 +18,9 @@ from hpcstem.files import inside
 from hpcstem.report.records import (
     Decode,
     Fault,
+    Fits,
     Frames,
+    KineticsSummary,
     Movie,
     MovieStructure,
     Provenance,
@@ -27,6 +30,11 @@ from hpcstem.report.records import (
     Training,
     read_record,
 )
+
+if TYPE_CHECKING:
+    from hpcstem.kinetics.study import StudyResult
+    from hpcstem.kinetics.study_config import StudyConfig
+    from hpcstem.potentials.fitted import FittedPotential
 
 
 @dataclass(frozen=True)
@@ -100,12 +108,16 @@ class Run:
     @property
     def name(self) -> str:
         """Name of the campaign; of the folder where the campaign has none."""
+        named = self._campaign.get("name")
+        return str(named) if named else self.folder.resolve().name
+
+    @cached_property
+    def _campaign(self) -> dict[str, Any]:
         try:
             campaign = yaml.safe_load(self.campaign_text or "")
         except yaml.YAMLError:
             campaign = None
-        named = campaign.get("name") if isinstance(campaign, dict) else None
-        return str(named) if named else self.folder.resolve().name
+        return campaign if isinstance(campaign, dict) else {}
 
     @cached_property
     def campaign_text(self) -> str | None:
@@ -156,6 +168,34 @@ class Run:
         if "r_A" not in arrays:
             raise HpcstemError(f"{path}", "no array r_A", "the centres of the bins [Å]")
         return arrays
+
+    @cached_property
+    def fits(self) -> Fits | None:
+        """What the motion in each movie says of the forces."""
+        return read_record(self.folder / "potentials" / "fits.json", Fits)
+
+    def potential(self, movie: str) -> FittedPotential:
+        """Potential fitted to the motion in one movie of `fits`."""
+        from hpcstem.potentials.export import read_potential
+
+        return read_potential(inside(self.folder / "potentials" / "fits", f"{movie}/potential.npz"))
+
+    @cached_property
+    def kinetics_summary(self) -> KineticsSummary | None:
+        """Whether the stage `kinetics` could find transitions; None where the campaign leaves it out."""
+        if "kinetics" in self._campaign and self._campaign["kinetics"] is None:
+            return None  # what an earlier version of the campaign found may not be of these atoms
+        return read_record(self.folder / "kinetics" / "kinetics.json", KineticsSummary)
+
+    @cached_property
+    def kinetics(self) -> tuple[StudyConfig, StudyResult] | None:
+        """Settings and results of the study of defect kinetics; None where there is none."""
+        from hpcstem.kinetics.study import analyse, read_study
+
+        if self.kinetics_summary is None or self.kinetics_summary.because is not None:
+            return None
+        config, found = read_study(self.folder / "kinetics")
+        return config, analyse(config, found)
 
     @cached_property
     def simulation(self) -> Simulation | None:

@@ -19,7 +19,7 @@ def summary_section(run: Run) -> Section:
         faults = [run.faults(movie.name) for movie in movies]
         n_faults = count(sum(len(found or []) for found in faults)) if None not in faults else UNKNOWN
         pairs.append(("Input", f"{count(len(movies))} movies, {count(n_frames)} frames, {n_faults} faulty frames"))
-    pairs += _decode_pairs(run) + _structure_pairs(run) + _simulation_pairs(run)
+    pairs += _decode_pairs(run) + _structure_pairs(run) + _motion_pairs(run) + _simulation_pairs(run)
     if run.provenance and run.provenance.stages:
         seconds = [stage.seconds for stage in run.provenance.stages if stage.seconds is not None]
         pairs.append(("Time over all stages", duration(sum(seconds)) if seconds else UNKNOWN))
@@ -106,6 +106,17 @@ def _structure_pairs(run: Run) -> list[tuple[str, str]]:
         reason = f" ({region.reason})" if region.reason else ""
         size = quantity(region.size_A, 1, "Å")
         pairs.append(("Region for simulation", f"{region.formula or UNKNOWN}, side {size}{reason}"))
+    return pairs
+
+
+def _motion_pairs(run: Run) -> list[tuple[str, str]]:
+    pairs = []
+    if run.kinetics_summary:
+        classes = ", ".join(run.kinetics_summary.classes)
+        pairs.append(("Kinetics of defects", f"between {classes}" if classes else "none"))
+    if run.fits:
+        known = sum(movie.is_identifiable for movie in run.fits.movies)
+        pairs.append(("Forces from motion", f"identifiable in {known:,} of {count(len(run.fits.movies))} movies"))
     return pairs
 
 

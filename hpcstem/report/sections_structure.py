@@ -1,4 +1,4 @@
-"""Sections that show what the atoms form: counts and defects, rings, distances."""
+"""Sections that show what the atoms form: counts and defects, rings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 
 from hpcstem.errors import HpcstemError
 from hpcstem.report.figures_counts import counts_over_frames
-from hpcstem.report.figures_rdf import radial_distributions
 from hpcstem.report.figures_rings import ring_map
-from hpcstem.report.formatting import UNKNOWN, count, pair_label, plus_minus, quantity
-from hpcstem.report.page import Absent, Block, Picture, Section, Table, Words, shortened
-from hpcstem.report.records import MovieStructure, RdfSummary
+from hpcstem.report.formatting import UNKNOWN, count, plus_minus, quantity
+from hpcstem.report.page import Absent, Block, Picture, Section, Table, shortened
+from hpcstem.report.records import MovieStructure
 from hpcstem.report.run import Run
 from hpcstem.report.style import MUTED, ring_color, species_color
 
@@ -62,35 +61,6 @@ def _movies_over_time(movies: list[MovieStructure]) -> list[MovieStructure]:
     return [movie for movie in movies if len(movie.frames) > 1]
 
 
-def rdf_section(run: Run) -> Section:
-    """Radial distribution functions."""
-    title = "Radial distribution functions"
-    if run.rdf is None:
-        return Section("rdf", title, [Absent("Radial distribution functions are", "potentials")])
-    r_A = run.rdf["r_A"]
-    summary = run.rdf_summary or RdfSummary()
-    pairs = [name[2:] for name in run.rdf if name.startswith("g_")]
-    empty = [pair for pair in pairs if summary.n_pairs.get(pair) == 0]
-    histogram = {pair: run.rdf[f"g_{pair}"] for pair in pairs if pair not in empty}
-    density = {name[4:]: values for name, values in run.rdf.items() if name.startswith("kde_")}
-    for name, values in run.rdf.items():
-        if values.shape != r_A.shape or not len(r_A):
-            path = run.folder / "potentials" / "rdf.npz"
-            raise HpcstemError(f"{path}, array {name}", f"shape {values.shape}", f"the shape of r_A, {r_A.shape}")
-    if not histogram:
-        return Section("rdf", title, [Words("No distances were found.")])
-    caption = (
-        f"g(r) by pair of species, from {count(summary.n_frames)} frames in bins of "
-        f"{quantity(summary.bin_A, 3, 'Å')}. Filled, the histogram of distances; line, the kernel density "
-        "estimate, which lowers and widens sharp peaks. Dotted, g = 1; dashed, the C–C distance of graphene. "
-        f"First peak {_first_peak(summary)}."
-    )
-    if empty:
-        caption += f" No distances were found for {', '.join(pair_label(pair) for pair in empty)}."
-    figure = radial_distributions(r_A, histogram, density, summary.n_pairs)
-    return Section("rdf", title, [Picture(figure, caption)])
-
-
 def defect_totals(movie: MovieStructure) -> dict[str, int]:
     """Count of each kind of defect over all frames of one movie, most frequent first."""
     totals: dict[str, int] = {}
@@ -98,12 +68,6 @@ def defect_totals(movie: MovieStructure) -> dict[str, int]:
         for name, number in frame.defects.items():
             totals[name] = totals.get(name, 0) + (number or 0)
     return dict(sorted(totals.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _first_peak(summary: RdfSummary) -> str:
-    if isinstance(summary.first_peak_A, dict):
-        return ", ".join(f"{pair_label(pair)} {quantity(r, 3, 'Å')}" for pair, r in summary.first_peak_A.items())
-    return quantity(summary.first_peak_A, 3, "Å")
 
 
 def _column(values: Sequence[float | None]) -> np.ndarray:

@@ -51,7 +51,7 @@ def test_the_campaign_and_all_inputs_are_named_by_their_content(finished_run, pr
 
 def test_all_stages_are_there_with_their_times(provenance):
     found = {entry["name"]: entry for entry in provenance["stages"]}
-    names = ["simulate", "frames", "training", "decode", "structure", "potentials", "simulation", "report"]
+    names = ["simulate", "frames", "training", "decode", "structure", "kinetics", "potentials", "simulation", "report"]
     assert list(found) == names
     assert {name for name in names if found[name]["status"] == "done"} == set(names) - {"training"}
     nothing = {"seconds": None, "finished": None, "hpcstem": None}

@@ -11,7 +11,8 @@ from hpcstem.atoms import AtomTable
 from hpcstem.campaign import conduct
 from hpcstem.files import read_json
 
-STAGES = ["simulate", "frames", "training", "decode", "structure", "potentials", "simulation", "report"]
+STAGES = ["simulate", "frames", "training", "decode", "structure", "kinetics", "potentials", "simulation", "report"]
+LEFT_OUT = {"training", "kinetics"}
 
 
 def status_of(run, *options):
@@ -37,6 +38,9 @@ def test_the_first_run_finds_the_atoms_that_are_there(finished_run):
     assert [job["kind"] for job in simulation["jobs"]] == ["relax", "nvt", "nvt"]
     assert all(job["state"] == "COMPLETED" and job["converged"] for job in simulation["jobs"])
     assert simulation["jobs"][0]["bonds"]["C-C"]["mean_A"] == pytest.approx(1.42, abs=0.05)
+    forces = read_json(finished_run.folder / "potentials" / "fits.json")["movies"]
+    assert [(movie["name"], movie["fit"]) for movie in forces] == [("sheet", None)]
+    assert "linked over 6 frames in a row" in forces[0]["because"]
     assert (finished_run.folder / "report.html").stat().st_size > 100_000
 
 
@@ -48,7 +52,7 @@ def test_no_temporary_file_and_no_server_is_left(run_here, finished_run):
 
 def test_a_second_run_does_nothing(finished_run):
     before = states(finished_run.folder)
-    assert status_of(finished_run) == {name: "left out" if name == "training" else "kept" for name in STAGES}
+    assert status_of(finished_run) == {name: "left out" if name in LEFT_OUT else "kept" for name in STAGES}
     assert states(finished_run.folder) == before
 
 
@@ -56,7 +60,7 @@ def test_what_a_run_says_to_people(run_here, finished_run):
     status, out, err = run_here("run", finished_run.campaign, "--out", finished_run.folder)
     assert (status, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]
-    assert lines == [[name, "kept"] for name in STAGES if name != "training"] + [
+    assert lines == [[name, "kept"] for name in STAGES if name not in LEFT_OUT] + [
         ["report:", str(finished_run.folder / "report.html")]
     ]
 
@@ -106,6 +110,28 @@ def test_a_changed_setting_runs_what_depends_on_it_and_no_more(copied_run):
     assert simulation["comparison"]["n_atoms"] == region["n_atoms"]
 
 
+def test_a_section_that_is_added_runs_its_stage_and_the_report(run_here, copied_run):
+    serial = site(copied_run.campaign.with_name("serial.yaml"), "serial")
+    words = ["run", copied_run.campaign, "--out", copied_run.folder, "--site", serial, "--json"]
+
+    def statuses(**changes):
+        write_campaign(copied_run.campaign, kinetics={"min_count": 100}, **changes)
+        status, out, err = run_here(*words)
+        assert status == 0, err
+        return {stage["name"]: stage["status"] for stage in json.loads(out)["stages"] if stage["status"] != "kept"}
+
+    assert statuses() == {"training": "left out", "kinetics": "done", "report": "done"}
+    assert statuses(potentials={"fit": None}) == {"training": "left out", "potentials": "done", "report": "done"}
+    assert statuses(potentials={"fit": None}) == {"training": "left out"}
+    page = (copied_run.folder / "report.html").read_text()
+    assert "no class seen 100 times" in page
+    assert 'id="forces"' not in page
+    # What was found by an earlier version of the campaign is not shown as of this one.
+    write_campaign(copied_run.campaign, potentials={"fit": None})
+    assert run_here(*words)[0] == 0
+    assert "no class seen 100 times" not in (copied_run.folder / "report.html").read_text()
+
+
 def test_trajectories_of_temperatures_that_were_dropped_go(copied_run):
     simulation = {"temperatures_K": [600], "n_steps": 5, "timestep_fs": 0.5, "force_tolerance_eV_A": 0.5}
     write_campaign(copied_run.campaign, simulation=simulation)
@@ -116,6 +142,19 @@ def test_trajectories_of_temperatures_that_were_dropped_go(copied_run):
     assert found["counts"] == {"COMPLETED": 3}
 
 
+def test_another_engine_makes_jobs_of_its_own(run_here, copied_run):
+    pytest.importorskip("atomistica")
+    engine = {"name": "classical", "potential": "rebo2"}
+    simulation = {"engine": engine, "temperatures_K": [300], "n_steps": 5, "force_tolerance_eV_A": 0.5}
+    write_campaign(copied_run.campaign, simulation=simulation)
+    status, _, err = run_here("run", copied_run.campaign, "--out", copied_run.folder, "--until", "simulation")
+    assert status == 0, err
+    found = read_json(copied_run.folder / "simulation" / "simulation.json")
+    assert "REBO2" in found["method"].upper()
+    assert [job["kind"] for job in found["jobs"]] == ["relax", "nvt"]
+    assert found["jobs"][0]["bonds"]["C-C"]["mean_A"] == pytest.approx(1.42, abs=0.05)
+
+
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(run_here, copied_run, tmp_path):
     def plan(*arguments):
         status, out, err = run_here("run", *arguments, "--dry-run", "--json")
@@ -124,14 +163,14 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(run_here, copied_run
 
     absent = tmp_path / "absent"
     everything = plan(copied_run.campaign, "--out", absent)
-    assert everything == {name: "left out" if name == "training" else "to do" for name in STAGES}
+    assert everything == {name: "left out" if name in LEFT_OUT else "to do" for name in STAGES}
     assert not absent.exists()
     before = states(copied_run.folder)
     kept = plan(copied_run.campaign, "--out", copied_run.folder)
-    assert kept == {name: "left out" if name == "training" else "kept" for name in STAGES}
+    assert kept == {name: "left out" if name in LEFT_OUT else "kept" for name in STAGES}
     write_campaign(copied_run.campaign, structure={"region_size_A": 9})
     found = plan(copied_run.campaign, "--out", copied_run.folder, "--until", "potentials")
-    assert list(found) == STAGES[:6]
+    assert list(found) == STAGES[:7]
     assert (found["decode"], found["structure"], found["potentials"]) == ("kept", "to do", "to do")
     assert states(copied_run.folder) == before
     status, out, _ = run_here("run", copied_run.campaign, "--out", absent, "--dry-run")

@@ -62,20 +62,44 @@ def test_any_number_of_ranks_gives_the_same_atoms(mpiexec, finished_run, tmp_pat
     assert {path.name: digest(path) for path in (run / "atoms").iterdir()} == wanted
 
 
-@pytest.mark.parametrize("executor", ["dask", "mpi"])
-def test_several_ranks_of_one_campaign_are_refused(mpiexec, tmp_path, executor):
-    campaign = write_campaign(tmp_path / "c.yaml", site=str(site(tmp_path / "site.yaml", executor)))
-    done = subprocess.run(
-        [*mpiexec(2), *command("run", campaign, "--out", tmp_path / "run")],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=environment(),
+def under_ranks(mpiexec, n_ranks, *words):
+    """A run of the command by several ranks."""
+    return subprocess.run(
+        [*mpiexec(n_ranks), *command("run", *words)], capture_output=True, text=True, timeout=240, env=environment()
     )
+
+
+def test_several_ranks_of_one_campaign_are_refused_where_the_site_has_none(mpiexec, tmp_path):
+    campaign = write_campaign(tmp_path / "c.yaml", site=str(site(tmp_path / "site.yaml", "dask")))
+    done = under_ranks(mpiexec, 2, campaign, "--out", tmp_path / "run")
     assert done.returncode != 0
     assert "got one of 2 that mpiexec or srun started; wanted the same command without mpiexec" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_ranks_run_a_campaign_and_one_of_them_conducts(mpiexec, finished_run, tmp_path):
+    run = tmp_path / "run"
+    campaign = write_campaign(
+        tmp_path / "c.yaml", site=str(site(tmp_path / "site.yaml", "mpi")), kinetics={"min_count": 1000}
+    )
+    words = [campaign, "--out", run, "--until", "potentials", "--json"]
+    done = under_ranks(mpiexec, 3, *words)
+    assert done.returncode == 0, done.stderr
+    # One document: the other ranks say nothing.
+    statuses = {stage["name"]: stage["status"] for stage in json.loads(done.stdout)["stages"]}
+    assert statuses["kinetics"] == statuses["potentials"] == "done"
+    assert atoms(run) == atoms(finished_run.folder)
+    one, other = (np.load(folder / "potentials" / "rdf.npz") for folder in (finished_run.folder, run))
+    assert {name: one[name].tobytes() for name in one} == {name: other[name].tobytes() for name in other}
+
+    # An error of the conducting rank ends all of them, with its message alone.
+    (run / "stages" / "potentials.json").write_text("{}")
+    done = under_ranks(mpiexec, 3, *words)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.count("potentials.json is no record of a stage") == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_a_batch_job_of_several_tasks_may_run_a_campaign(tmp_path):

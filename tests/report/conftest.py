@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
+from known_runs import kinetics_run, motion_run
 from scipy.ndimage import gaussian_filter
 
 from hpcstem.atoms import AtomTable
@@ -180,9 +181,12 @@ def _write_physics(folder: Path, random: np.random.Generator, sheet: np.ndarray,
     g = peak + 1 / (1 + np.exp(-(r_A - 3.4) * 6)) + 0.02 * random.random(len(r_A))
     (folder / "potentials").mkdir()
     curves = {"g_C-C": g, "g_C-Si": 0.9 * g, "g_Si-Si": 0 * g, "kde_C-C": np.convolve(g, np.ones(7) / 7, "same")}
+    with np.errstate(divide="ignore"):
+        curves |= {"w_C-C": np.where(g > 0.1, -np.log(g), np.nan), "error_C-C": np.full(len(r_A), 0.02)}
     np.savez_compressed(folder / "potentials" / "rdf.npz", r_A=r_A, **curves)
     write_json(folder / "potentials" / "rdf.json", {
         "first_peak_A": 1.421, "n_frames": 24, "n_pairs": {"C-C": 812345, "C-Si": 2031, "Si-Si": 0}, "bin_A": 0.05,
+        "warnings": {MOVIES[0]: ["97% of each step is undone in the next"], MOVIES[1]: []},
     })  # fmt: skip
     chosen = (np.abs(sheet - [20.0, 12.3]) < 5).all(axis=1)
     cell = Atoms(list(species[chosen]), np.column_stack([sheet[chosen] - [15.0, 7.3], np.full(chosen.sum(), 7.5)]),
@@ -222,6 +226,16 @@ def _write_physics(folder: Path, random: np.random.Generator, sheet: np.ndarray,
     )
 
 
+def _add_motion(folder: Path, base: Path) -> None:
+    """Add kinetics and forces that were found in other atoms; and a movie that has none."""
+    shutil.copytree(kinetics_run(base).run.folder / "kinetics", folder / "kinetics")
+    found = motion_run(base).run.folder / "potentials"
+    shutil.copytree(found / "fits", folder / "potentials" / "fits")
+    fits = json.loads((found / "fits.json").read_text(encoding="utf-8"))
+    fits["movies"].append({"name": MOVIES[0], "because": "frames of the trajectory; got <2>", "fit": None})
+    write_json(folder / "potentials" / "fits.json", fits)
+
+
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory with every stage; not to be changed."""
@@ -233,6 +247,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_json(folder, random, int((species == "C").sum()))
     _write_images(folder, random, sheet, species)
     _write_physics(folder, random, sheet, species)
+    _add_motion(folder, tmp_path_factory.getbasetemp())
     return folder
 
 

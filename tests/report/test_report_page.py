@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from hpcstem.errors import HpcstemError
+from hpcstem.files import write_json
 from hpcstem.report import build, build_report
 from hpcstem.report.embed import Embedded
 
 SECTIONS = (
-    "summary", "frames", "uncertainty", "truth", "defects", "rings", "rdf", "region", "simulation", "training",
-    "provenance",
+    "summary", "frames", "uncertainty", "truth", "defects", "rings", "kinetics", "rdf", "forces", "region",
+    "simulation", "training", "provenance",
 )  # fmt: skip
 SVG_LINKS = re.compile(r"""(?:href|src)\s*=\s*["'](?!#)|url\((?!#)""")
 
@@ -73,7 +74,7 @@ def test_whole_run_has_every_section_and_none_is_absent(report: Path) -> None:
     page = read(report)
     assert tuple(key for key in page.text if key != "head") == SECTIONS
     assert "not in this run" not in report.read_text(encoding="utf-8")
-    assert len(page.images) == 12
+    assert len(page.images) == 17
     assert report.stat().st_size < 8_000_000
 
 
@@ -89,6 +90,32 @@ def test_numbers_of_the_run_are_on_the_page(report: Path) -> None:
     assert "30,123" in text["training"]
     assert "No distances were found for Si–Si" in text["rdf"]
     assert "a" * 64 in text["provenance"]
+    assert "97% of each step is undone in the next" in text["rdf"]
+    assert "identifiable in 1 of 2 movies" in text["forces"]
+    assert "not fitted: frames of the trajectory; got <2>" in text["forces"]
+    assert "Not identifiable, and not drawn: Si–Si" in text["forces"]
+    assert "4.55 ± " in text["forces"]
+    assert "Girifalco et al." in text["forces"]
+    assert "the next state does not depend on the present one" in text["kinetics"]
+    assert "between double vacancy 5-8-5, Si on four neighbours, Stone-Wales 5-7-7-5" in text["summary"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_why_there_are_no_kinetics_and_no_forces_is_said(run: Path, edit_json) -> None:
+    def silence(fits) -> None:
+        found = fits["movies"][0]["fit"]
+        found |= {"identifiable": False, "sentences": ["not identifiable: as an example"]}
+        fits["movies"] = fits["movies"][:1]
+
+    edit_json("potentials/fits.json", silence)
+    write_json(run / "kinetics" / "kinetics.json", {"because": "frame times; got 8 s, 17 s; wanted one"})
+    text = read(build_report(run)).text
+    assert "identifiable in 0 of 1 movies" in text["forces"]
+    assert "not identifiable: as an example" in text["forces"]
+    assert "Girifalco" not in text["forces"]
+    assert "no kinetics to show: frame times; got 8 s, 17 s; wanted one." in text["kinetics"]
+    (run / "potentials" / "fits.json").unlink()
+    assert "forces" not in read(build_report(run)).text
 
 
 def test_page_fetches_nothing(report: Path) -> None:
@@ -126,12 +153,12 @@ def test_same_run_gives_the_same_bytes(whole_run: Path, tmp_path: Path) -> None:
     ("removed", "absent"),
     [
         (("frames",), {"frames"}),
-        (("training",), {"training"}),
+        (("training", "kinetics"), {"training", "kinetics"}),
         (("decode",), {"frames", "uncertainty", "rings"}),
         (("structure",), {"defects", "rings", "region"}),
-        (("potentials",), {"rdf"}),
+        (("potentials",), {"rdf", "forces"}),
         (("simulation",), {"region", "simulation"}),
-        (("structure", "potentials", "simulation"), {"defects", "rings", "region", "rdf", "simulation"}),
+        (("structure", "potentials", "simulation"), {"defects", "rings", "region", "rdf", "forces", "simulation"}),
     ],
 )
 def test_a_stage_that_has_not_run_is_named(run: Path, removed: tuple[str, ...], absent: set[str]) -> None:
@@ -167,7 +194,7 @@ def _forget(value, key: str = ""):
 
 @pytest.mark.usefixtures("coarse")
 def test_run_that_knows_nothing_but_names(run: Path) -> None:
-    for path in run.rglob("*.json"):
+    for path in set(run.rglob("*.json")) - {run / "kinetics" / "study.json"}:
         path.write_text(json.dumps(_forget(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
     text = " ".join(read(build_report(run)).text.values())
     assert not re.search(r"\b(nan|None|inf)\b", text)
@@ -200,7 +227,8 @@ def test_wrong_value_in_json_names_the_key(run: Path, edit_json) -> None:
     [
         "decode/maps/graphene & Si <60 kV>.npz", "structure/bonds/graphene & Si <60 kV>.npz",
         "structure/atoms/graphene & Si <60 kV>.parquet", "potentials/rdf.npz", "structure/region.xyz",
-        "simulation/relaxed.xyz", "simulation/nvt-300K.xyz",
+        "simulation/relaxed.xyz", "simulation/nvt-300K.xyz", "potentials/fits/moving/potential.npz",
+        "kinetics/movies/movie-00000.npz",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("keep", [0.1, 0.6])

@@ -1,7 +1,17 @@
 """The stages of a campaign, in the order in which they run."""
 
 from hpcstem.campaign.stage import Stage
-from hpcstem.campaign.stages import decode, frames, potentials, report, simulate, simulation, structure, training
+from hpcstem.campaign.stages import (
+    decode,
+    frames,
+    kinetics,
+    potentials,
+    report,
+    simulate,
+    simulation,
+    structure,
+    training,
+)
 
 STAGES: tuple[Stage, ...] = (
     simulate.STAGE,
@@ -9,6 +19,7 @@ STAGES: tuple[Stage, ...] = (
     training.STAGE,
     decode.STAGE,
     structure.STAGE,
+    kinetics.STAGE,
     potentials.STAGE,
     simulation.STAGE,
     report.STAGE,

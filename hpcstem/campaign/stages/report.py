@@ -21,5 +21,5 @@ def work(job: Job) -> Outputs:
     return Outputs((build_report(job.run.folder),))
 
 
-NEEDS = ("simulate", "frames", "training", "decode", "structure", "potentials", "simulation")
+NEEDS = ("simulate", "frames", "training", "decode", "structure", "kinetics", "potentials", "simulation")
 STAGE = Stage("report", "write the report", NEEDS, settings, work)

@@ -96,9 +96,10 @@ def work(job: Job) -> Outputs:
     cell = folder / "cell.xyz"
     with whole_file(cell) as temporary:
         shutil.copyfile(region, temporary)
-    relax = RelaxSettings(fmax_eV_A=section.force_tolerance_eV_A, seed=job.campaign.seed)
+    relax = RelaxSettings(engine=section.engine, fmax_eV_A=section.force_tolerance_eV_A, seed=job.campaign.seed)
     dynamics = [
         NVTSettings(
+            engine=section.engine,
             temperature_K=temperature_K,
             n_steps=section.n_steps,
             timestep_fs=section.timestep_fs,
