@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from simulated import frames_and_truth
 
-from hpcstem.device import CPU
+from hpcstem.device import find_device
 from hpcstem.errors import MovieError
 from hpcstem.imaging.resample import resampled_length
 from hpcstem.segmentation import decode, decode_frame, inference
@@ -139,7 +139,8 @@ def test_frames_side_by_side_are_seen_as_each_alone(ensemble, monkeypatch):
     frames = frames_and_truth(3, (90, 100), PIXEL_A, 1000, seed=8)[0]
     alone = [decode_frame(frame, PIXEL_A, ensemble) for frame in frames]
     rows, columns = predict(frames[0], PIXEL_A, ensemble).mean.shape[1:]
-    monkeypatch.setattr(inference, "find_device", lambda: replace(CPU, pixels_at_once=2 * rows * columns))
+    several = replace(find_device(), pixels_at_once=2 * rows * columns)
+    monkeypatch.setattr(inference, "find_device", lambda: several)
     for one, together in zip(alone, decode_frames(frames, PIXEL_A, ensemble), strict=True):
         np.testing.assert_allclose(together.positions_A, one.positions_A, atol=1e-4)
         np.testing.assert_array_equal(together.species, one.species)
