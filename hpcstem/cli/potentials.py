@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,6 @@ _out = click.option("--out", required=True, type=_PATH, help="Folder for the res
 _species = click.option("--species", default="C,Si", show_default=True, help="Chemical symbols, by commas.")
 _window = click.option(
     "--window-A", "window_A", type=float, nargs=4, help="Field of view x0 y0 x1 y1 [Å]; by default the atoms' range."
-)
-
-
-_material = click.option(
-    "--material",
-    is_flag=True,
-    help="Correct for each frame's own holes and edges, where the sheet does not fill the window.",
 )
 
 
@@ -93,50 +86,40 @@ def link(atoms: Path, gate_A: float, max_gap: int, out: Path, as_json: bool) -> 
         _print(summary, as_json)
 
 
+def _of_distances(function: Callable[..., None]) -> Callable[..., None]:
+    """Arguments of `rdf` and `pmf`."""
+    options = (
+        click.argument("atoms", type=_PATH),
+        _species,
+        _window,
+        click.option("--cutoff-A", "cutoff_A", default=8.0, show_default=True),
+        _out,
+        click.option(
+            "--material",
+            is_flag=True,
+            help="Correct for each frame's own holes and edges, where the sheet does not fill the window.",
+        ),
+        json_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 @command.command()
-@click.argument("atoms", type=_PATH)
-@_species
-@_window
-@click.option("--cutoff-A", "cutoff_A", default=8.0, show_default=True)
+@_of_distances
 @click.option("--bin-A", "bin_A", default=0.02, show_default=True)
-@_out
-@_material
-@json_option
-def rdf(
-    atoms: Path,
-    species: str,
-    window_A: tuple[float, ...] | None,
-    cutoff_A: float,
-    bin_A: float,
-    material: bool,
-    out: Path,
-    as_json: bool,
-) -> None:
+def rdf(**given: Any) -> None:
     """Radial distribution functions and potentials of mean force of ATOMS (Parquet)."""
-    _rdf_and_pmf(atoms, species, window_A, cutoff_A, bin_A, material, out, as_json)
+    _rdf_and_pmf(**given)
 
 
 @command.command()
-@click.argument("atoms", type=_PATH)
-@_species
-@_window
-@click.option("--cutoff-A", "cutoff_A", default=8.0, show_default=True)
+@_of_distances
 @click.option("--bin-A", "bin_A", default=0.05, show_default=True)
-@_out
-@_material
-@json_option
-def pmf(
-    atoms: Path,
-    species: str,
-    window_A: tuple[float, ...] | None,
-    cutoff_A: float,
-    bin_A: float,
-    material: bool,
-    out: Path,
-    as_json: bool,
-) -> None:
+def pmf(**given: Any) -> None:
     """Potentials of mean force of ATOMS (Parquet), with the reasons not to believe them."""
-    _rdf_and_pmf(atoms, species, window_A, cutoff_A, bin_A, material, out, as_json)
+    _rdf_and_pmf(**given)
 
 
 def _rdf_and_pmf(

@@ -275,6 +275,7 @@ def _add_products(
         return
     width = instruments.shape[2]
     z = instruments.reshape(-1, width)
+    velocity, weight = velocity.astype(z.dtype), weight.astype(z.dtype)
     if (weight == weight[0]).all():
         scale, weighted = float(weight[0]), z
         # numpy hands zᵀz to the symmetric product of the linear algebra library, at half the cost.

@@ -125,8 +125,6 @@ def write_potential(potential: FittedPotential, path: Path) -> None:
     basis = potential.basis
     names = ("coefficients", "covariance", "penalty", "distances", "residual", "residual_error")
     arrays = {name: getattr(potential, name) for name in names}
-    if potential.jackknife_covariance is not None:
-        arrays["jackknife_covariance"] = potential.jackknife_covariance
     with whole_file(path) as temporary, open(temporary, "wb") as handle:
         np.savez(handle, **arrays)
     settings = asdict(basis)  # type: ignore[call-overload]
@@ -137,7 +135,6 @@ def write_potential(potential: FittedPotential, path: Path) -> None:
             "kT",
             "n_intervals",
             "estimator",
-            "exponent",
             "degrees",
             "relaxation",
             "localisation_A",
@@ -169,7 +166,6 @@ def read_potential(path: Path) -> FittedPotential:
             arrays = {name: file[name] for name in file.files}
         settings = dict(values["basis"])
         basis: PairBasis = _BASES[settings.pop("name")](**settings)
-        arrays.setdefault("jackknife_covariance", None)
         rest = {k: v for k, v in values.items() if k not in ("basis", "symbols", "mobility", "units")}
         return FittedPotential(
             basis=basis, symbols=tuple(values["symbols"]), mobility=tuple(values["mobility"]), **arrays, **rest

@@ -84,15 +84,12 @@ def draw_distributions(found: RDF, mean_force: MeanForcePotential, path: Path) -
 
 
 def _draw_energy(panel: Any, potential: FittedPotential, pair: int, r_A: np.ndarray) -> None:
-    """Potential of one pair with its bands."""
+    """Potential of one pair with its band."""
     seen = potential.sampled(pair, r_A)
     energy = np.where(seen, potential.energy(pair, r_A), np.nan) / potential.kT
     panel.axhline(0, color="0.8", linewidth=0.8)
-    for jackknife, colour, label in ((False, "C0", "95 %, posterior"), (True, "C2", "95 %, jackknife")):
-        if jackknife and potential.jackknife_covariance is None:
-            continue
-        band = 1.96 * potential.deviation(pair, r_A, jackknife) / potential.kT
-        panel.fill_between(r_A, energy - band, energy + band, color=colour, alpha=0.25, linewidth=0, label=label)
+    band = 1.96 * potential.deviation(pair, r_A) / potential.kT
+    panel.fill_between(r_A, energy - band, energy + band, color="C0", alpha=0.25, linewidth=0, label="95 %")
     panel.plot(r_A, energy, color="C0", label="fit")
     low = np.nanmin(energy) if seen.any() else -1.0
     panel.set_ylim(min(1.5 * low, -0.5), max(-2 * low, 2.0))

@@ -11,8 +11,9 @@ from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import PairBasis
 from hpcstem.potentials.design import N_DISTANCE_BINS
 from hpcstem.potentials.equations import EquationSums, ForceEquations
+from hpcstem.potentials.likelihood import Likelihood, whitening
 from hpcstem.potentials.pairs import species_pairs
-from hpcstem.potentials.prior import Likelihood, posterior, posterior_at, whitening
+from hpcstem.potentials.prior import pair_prior, posterior
 from hpcstem.potentials.streaming import Blocks
 
 LEAST_MOTION = 0.01
@@ -45,9 +46,6 @@ class FittedPotential:
         With shape (n_pairs, n_columns), float64.
     covariance
         Of all coefficients given the data and the prior, with shape (n_unknowns, n_unknowns), float64.
-    jackknife_covariance
-        The same from the scatter over blocks of the trajectory, without the part of the prior; None where no
-        blocks were kept.
     penalty
         Precision of the prior, with shape (n_unknowns, n_unknowns), float64.
     kT
@@ -58,7 +56,7 @@ class FittedPotential:
         Intervals in the fit.
     estimator
         How it was made, such as 'trapezoid, lag 0'.
-    exponent, degrees
+    degrees
         See `hpcstem.potentials.prior.Posterior`.
     relaxation
         Interval over relaxation time, Δ⟨F²⟩/kT. Beyond about 0.3, Euler's rule and the trapezoid are biased, and
@@ -77,13 +75,11 @@ class FittedPotential:
     interval: float
     coefficients: np.ndarray
     covariance: np.ndarray
-    jackknife_covariance: np.ndarray | None
     penalty: np.ndarray
     kT: float
     distances: np.ndarray
     n_intervals: int
     estimator: str
-    exponent: int
     degrees: float
     relaxation: float
     localisation_A: float
@@ -103,19 +99,10 @@ class FittedPotential:
         """Its derivative [1/Å], with the shape of `r_A`, float64."""
         return self.basis.slopes(np.atleast_1d(r_A)) @ self.coefficients[pair]
 
-    def deviation(self, pair: int, r_A: np.ndarray, jackknife: bool = False) -> np.ndarray:
-        """Standard deviation of `energy`, with the shape of `r_A`, float64.
-
-        Raises
-        ------
-        StructureError
-            The jackknife is asked for, and no blocks were kept.
-        """
-        covariance = self.jackknife_covariance if jackknife else self.covariance
-        if covariance is None:
-            raise StructureError("jackknife of the force fit", "no blocks", "a fit of at least two blocks")
+    def deviation(self, pair: int, r_A: np.ndarray) -> np.ndarray:
+        """Standard deviation of `energy`, with the shape of `r_A`, float64."""
         n = self.basis.n_columns
-        own = covariance[pair * n : (pair + 1) * n, pair * n : (pair + 1) * n]
+        own = self.covariance[pair * n : (pair + 1) * n, pair * n : (pair + 1) * n]
         values = self.basis.values(np.atleast_1d(r_A))
         return np.sqrt(np.maximum(np.einsum("ri,ij,rj->r", values, own, values), 0.0))
 
@@ -163,10 +150,10 @@ def solve(
     _check_distances(total, equations)
     n_pairs = len(species_pairs(len(equations.symbols)))
     white = Likelihood.of(total)
-    first = posterior(white, basis, n_pairs)
+    prior = [pair_prior(basis, n_pairs)]
+    first = posterior(white, prior)
     likelihood = white.with_noise(_noise_ratio(blocks, white, first.coefficients))
-    best = posterior(likelihood, basis, n_pairs)
-    jackknife = _jackknife(blocks, best.penalty)
+    best = posterior(likelihood, prior)
     kT, relaxation = temperature(total, best.coefficients, equations.interval, localisation_A)
     residual, residual_error = residuals(blocks, best.coefficients, total.moment - total.design @ best.coefficients)
     coefficients, covariance = best.coefficients.reshape(n_pairs, -1), best.covariance
@@ -174,7 +161,6 @@ def solve(
         mean = mean_over_noise(basis, np.sqrt(2.0) * localisation_A)
         every = block_diag(*[mean] * n_pairs)
         coefficients, covariance = coefficients @ mean.T, every @ covariance @ every.T
-        jackknife = None if jackknife is None else every @ jackknife @ every.T
     return FittedPotential(
         basis=basis,
         symbols=equations.symbols,
@@ -182,13 +168,11 @@ def solve(
         interval=equations.interval,
         coefficients=coefficients,
         covariance=covariance,
-        jackknife_covariance=jackknife,
         penalty=best.penalty,
         kT=kT,
         distances=total.distances,
         n_intervals=total.n_intervals,
         estimator=f"{equations.rule}, lag {equations.lag}",
-        exponent=best.exponent,
         degrees=best.degrees,
         relaxation=relaxation,
         localisation_A=localisation_A,
@@ -264,17 +248,6 @@ def _noise_ratio(blocks: Blocks[EquationSums, EquationSums], likelihood: Likelih
     total = blocks.total
     per_direction = likelihood.noise_power * total.weight / likelihood.n_values
     return float((residuals**2).sum() / whitener.shape[1] / per_direction)
-
-
-def _jackknife(blocks: Blocks[EquationSums, EquationSums], penalty: np.ndarray) -> np.ndarray | None:
-    """Covariance of the estimate from fits that leave out one block each, at the prior of the whole."""
-    filled = [part for part in blocks.parts if part.n_intervals]
-    if len(filled) < 2:
-        return None
-    without = [blocks.total + part.scaled(-1) for part in filled]
-    estimates = np.stack([posterior_at(Likelihood.of(sums), penalty)[0] for sums in without])
-    deviations = estimates - estimates.mean(axis=0)
-    return (len(filled) - 1) / len(filled) * deviations.T @ deviations
 
 
 def _check_distances(sums: EquationSums, equations: ForceEquations) -> None:

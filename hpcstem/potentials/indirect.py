@@ -31,7 +31,8 @@ from hpcstem.potentials.alignment import Alignment
 from hpcstem.potentials.dynamics import ForceTable, Langevin
 from hpcstem.potentials.equations import EquationSums, ForceEquations
 from hpcstem.potentials.fitted import FittedPotential, solve
-from hpcstem.potentials.prior import Likelihood, Posterior, posterior, posterior_at
+from hpcstem.potentials.likelihood import Likelihood
+from hpcstem.potentials.prior import Posterior, pair_prior, posterior
 from hpcstem.potentials.streaming import Blocks, Segment, Streamed
 from hpcstem.potentials.trajectory import Trajectory
 
@@ -225,11 +226,11 @@ class _Problem:
         moment = total.moment - self._simulated.moment + total.design @ x[:-1]
         likelihood = self._likelihood.with_moment(total, moment)
         if self._rounds < _ROUNDS_OF_EVIDENCE or self._prior is None:
-            self._prior = posterior(likelihood, self.equations.basis, len(coefficients))
+            self._prior = posterior(likelihood, [pair_prior(self.equations.basis, len(coefficients))])
         self._rounds += 1
         # A prior that changed to the end would keep the iteration from settling.
-        mean, covariance = posterior_at(likelihood, self._prior.penalty)
-        return replace(self._prior, coefficients=mean, covariance=covariance)
+        mean, covariance = likelihood.posterior_at(self._prior.penalty)
+        return replace(self._prior, coefficients=mean, covariance=covariance + self._prior.widening)
 
     def log_kT(self, x: np.ndarray) -> float:
         """Thermal energy that makes the simulated displacements as long as the observed."""
@@ -263,11 +264,9 @@ class _Problem:
             self.start,
             coefficients=x[:-1].reshape(self.start.coefficients.shape),
             covariance=better.covariance,
-            jackknife_covariance=None,
             penalty=better.penalty,
             kT=kT,
             estimator=f"indirect inference, {self.n_steps} steps",
-            exponent=better.exponent,
             degrees=better.degrees,
             relaxation=self.start.relaxation * self.start.kT / kT,
             residual=left.reshape(self.start.residual.shape),

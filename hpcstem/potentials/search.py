@@ -9,8 +9,9 @@ from typing import Any
 from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import PairBasis
 from hpcstem.potentials.equations import ForceEquations
+from hpcstem.potentials.likelihood import Likelihood
 from hpcstem.potentials.pairs import species_pairs
-from hpcstem.potentials.prior import Likelihood, posterior
+from hpcstem.potentials.prior import pair_prior, posterior
 from hpcstem.potentials.streaming import Segment, Streamed
 
 
@@ -67,6 +68,6 @@ def ranked(
     tried = []
     for basis in bases:
         sums = run(Streamed(replace(equations, basis=basis), piece), parts).total
-        best = posterior(Likelihood.of(sums), basis, n_pairs)
+        best = posterior(Likelihood.of(sums), [pair_prior(basis, n_pairs)])
         tried.append(Candidate(basis, best.log_evidence, best.degrees))
     return sorted(tried, key=lambda candidate: -candidate.log_evidence)

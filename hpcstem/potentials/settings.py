@@ -27,7 +27,7 @@ class FitMethod(Section):
     localisation_A
         Standard deviation of the localisation noise per axis [Å]; None to estimate it.
     blocks
-        Parts of the trajectory for the jackknife and the held-out tests; each is read by one rank.
+        Parts of the trajectory for errors and held-out tests; each is read by one rank.
     piece
         Frames in memory at a time.
     checkpoint_every_s

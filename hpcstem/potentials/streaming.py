@@ -1,6 +1,6 @@
 """Trajectories larger than memory: segments that read themselves piece by piece, sums that survive a killed job.
 
-A segment is one jackknife block, or a part of one. Its partial sums are written to a checkpoint every so often;
+A segment is one block, or a part of one. Its partial sums are written to a checkpoint every so often;
 the same job started again reads them and goes on after the last snapshot that they hold, so that the sums come
 out bit for bit as in a job that was never stopped.
 """
@@ -76,7 +76,7 @@ class Segment:
     first, stop
         Intervals that begin at snapshots `first` to `stop` - 1.
     block
-        Number of the jackknife block.
+        Number of the block.
     """
 
     source: TrajectorySource
@@ -153,7 +153,7 @@ def segments(source: TrajectorySource, n_blocks: int = 32, n_frames: int | None 
 
 @dataclass(frozen=True)
 class Blocks(Generic[Sums, Answer]):
-    """Sums of each jackknife block and the answer of all.
+    """Sums of each block and the answer of all.
 
     Parameters
     ----------

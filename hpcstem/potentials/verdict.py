@@ -25,8 +25,9 @@ from scipy.stats import t as student_t
 from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import PairBasis
 from hpcstem.potentials.equations import EquationSums, ForceEquations
+from hpcstem.potentials.likelihood import Likelihood, whitening
 from hpcstem.potentials.pairs import species_pairs
-from hpcstem.potentials.prior import Likelihood, posterior, whitening
+from hpcstem.potentials.prior import pair_prior, posterior
 from hpcstem.potentials.streaming import Blocks
 
 _SURE = 3.0
@@ -190,7 +191,7 @@ def _penalty(total: EquationSums, equations: ForceEquations, n_forces: int) -> n
     )
     likelihood = Likelihood.of(projected)
     n_pairs = n_forces // equations.basis.n_columns
-    penalty = posterior(likelihood, equations.basis, n_pairs).penalty
+    penalty = posterior(likelihood, [pair_prior(equations.basis, n_pairs)]).penalty
     n_springs = len(gram) - n_forces
     # In units of the Gram matrix.
     scale = likelihood.noise_power * total.weight / likelihood.n_values

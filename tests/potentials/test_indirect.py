@@ -7,7 +7,7 @@ from hpcstem.execution import SerialExecutor
 from hpcstem.potentials.equations import ForceEquations
 from hpcstem.potentials.fitted import solve
 from hpcstem.potentials.indirect import SimulatedMoments, indirect_inference
-from hpcstem.potentials.prior import Likelihood, whitening
+from hpcstem.potentials.likelihood import Likelihood, whitening
 from hpcstem.potentials.streaming import InMemory, segments
 
 INTERVAL = 0.02
