@@ -76,7 +76,7 @@ def assert_same_rows(one, other):
 
 
 @given(tables())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read(tmp_path, table):
     path = tmp_path / "atoms.parquet"
     table.write(path)
@@ -89,7 +89,7 @@ def test_what_is_written_is_read(tmp_path, table):
 
 
 @given(tables())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_same_table_gives_the_same_bytes(tmp_path_factory, table):
     folder = tmp_path_factory.mktemp("twice")
     table.write(folder / "one.parquet")

@@ -52,7 +52,7 @@ def test_atoms_just_outside_add_their_tails():
     assert image[50, 0] > 50 * abs(image[50, 99])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.06, 0.1, 0.21]))
 def test_superposition(seed, pixel_size_A):
     rng = np.random.default_rng(seed)

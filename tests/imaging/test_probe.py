@@ -46,7 +46,7 @@ aberrations = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(aberrations)
 def test_unit_integral_and_centre_at_the_origin(probe):
     transfer = probe.transfer(SHAPE, STEP_A)

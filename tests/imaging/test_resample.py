@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcstem.imaging.resample import resample, resampled_length, to_pixels
@@ -18,7 +18,6 @@ def test_to_pixels_keeps_the_outer_edge_and_goes_back(old_A, new_A, position):
 
 
 @given(pixel_sizes_A, pixel_sizes_A, st.integers(20, 80), st.integers(20, 80))
-@settings(deadline=None)
 def test_shape_and_flat_frames(old_A, new_A, rows, columns):
     frames = np.full((2, rows, columns), 7.5, np.float32)
     out = resample(frames, old_A, new_A)
@@ -29,7 +28,6 @@ def test_shape_and_flat_frames(old_A, new_A, rows, columns):
 
 
 @given(st.floats(1.0, 5.0), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_coarsening_keeps_the_integral_of_the_area_covered(ratio, seed):
     frame = np.random.default_rng(seed).random((37, 53))
     out = resample(frame, 0.1, 0.1 * ratio)
@@ -40,7 +38,6 @@ def test_coarsening_keeps_the_integral_of_the_area_covered(ratio, seed):
 
 
 @given(pixel_sizes_A, pixel_sizes_A)
-@settings(deadline=None)
 def test_a_ramp_stays_in_place(old_A, new_A):
     """The value at a new pixel is the old coordinate of the same point.
 

@@ -3,7 +3,7 @@
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import Delaunay
 
@@ -28,7 +28,6 @@ def _random_drawing(rng: np.random.Generator) -> tuple[np.ndarray, list[str], np
     return positions, rng.choice(["C", "Si"], n, p=[0.8, 0.2]).tolist(), np.array(graph.edges)
 
 
-@settings(deadline=None)
 @given(SEEDS)
 def test_code_does_not_change_when_the_drawing_is_moved_or_renumbered(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -52,7 +51,6 @@ def test_code_does_not_change_when_the_drawing_is_moved_or_renumbered(seed: int)
         assert [renamed[k] for k in mapped] == labels
 
 
-@settings(deadline=None)
 @given(SEEDS)
 def test_equal_codes_are_isomorphic_graphs_and_small_changes_are_seen(seed: int) -> None:
     rng = np.random.default_rng(seed)

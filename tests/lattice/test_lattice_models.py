@@ -60,7 +60,7 @@ def test_shells_are_in_the_order_of_their_angles():
 
 
 @given(periodic_grids())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_surroundings_are_the_species_of_the_neighbours(grid):
     bits, complete = surroundings(grid)
     assert complete.all()
@@ -81,7 +81,7 @@ def test_sites_at_an_edge_or_beside_a_gap_are_incomplete():
 
 
 @given(periodic_grids())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_energy_terms_count_bonds_and_triangles(grid):
     pairs, triangles = energies_by_hand(grid.species, image_distances(len(grid.species)))
     np.testing.assert_allclose(pair_additive().energy_terms(grid), pairs)

@@ -33,7 +33,7 @@ def turned(grid, steps):
     spacing_A=st.floats(1.0, 20.0),
     angle_rad=st.floats(-3.0, 3.0),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_atom_finds_its_site(n_i, n_j, seed, spacing_A, angle_rad):
     grid, positions_A, species = sheet(n_i, n_j, seed, spacing_A, angle_rad, sigma_A=0.04 * spacing_A)
     found = assign_sites(positions_A, species)

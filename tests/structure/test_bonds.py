@@ -31,7 +31,7 @@ def test_periodic_sheet_has_three_bonds_everywhere(dimension):
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_atoms_keep_the_rules(seed, n):
     rng = np.random.default_rng(seed)
     positions_A, species = rng.uniform(0.0, 9.0, (n, 2)), rng.choice(["C", "Si"], n)

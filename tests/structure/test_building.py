@@ -46,7 +46,7 @@ def lengths_A(sheet: BondGraph, silicon: int) -> np.ndarray:
     angle_rad=st.floats(0.0, 7.0),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_sheet_has_density_and_bonds_of_graphene(width_A, height_A, angle_rad, seed):
     atoms = graphene_sheet(width_A, height_A, angle_rad, rng=np.random.default_rng(seed))
     expected = width_A * height_A * ATOMS_PER_A2

@@ -10,7 +10,7 @@ from hpcstem.structure.graphene import rotation
 
 
 @given(angle_rad=st.floats(-3.1, 3.1), x=st.floats(-50, 50), y=st.floats(-50, 50), scale=st.floats(0.9, 1.1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_rotation_shift_and_scale_are_found(angle_rad, x, y, scale):
     sheet = perfect_sheet(15.0)
     decoded_A = (sheet.positions_A @ rotation(-angle_rad).T + [x, y]) / scale

@@ -25,7 +25,7 @@ JSON = st.recursive(
 
 
 @given(provenance=st.dictionaries(st.text(), JSON, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_provenance_comes_back_whole(tmp_path_factory, provenance):
     path = tmp_path_factory.mktemp("xyz") / "structure.xyz"
     write_xyz(path, molecule("CH4"), provenance)

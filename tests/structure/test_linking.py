@@ -56,7 +56,7 @@ def test_atoms_that_scatter_beyond_the_gate_are_told_apart_by_all_together():
 
 
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_row_order_does_not_matter_and_no_track_is_twice_in_a_frame(seed):
     table, _, _ = movie(seed, 0.15, 5, side_A=15.0)
     linked = link(table, GATE_A)
@@ -124,7 +124,7 @@ def test_gate_beyond_half_the_neighbour_distance_names_both():
 
 
 @given(x=st.floats(-0.6, 0.6), y=st.floats(-0.6, 0.6), seed=st.integers(0, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_small_shift_is_found(x, y, seed):
     rng = np.random.default_rng(seed)
     sheet = perfect_sheet(30.0, rng.uniform(0.0, 1.0))

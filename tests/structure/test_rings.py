@@ -53,7 +53,7 @@ def test_hole_and_rim_are_not_rings():
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_faces_are_the_shortest_path_rings_of_random_sheets(seed):
     graph = bond_graph(*random_graphene(25.0, 25.0, np.random.default_rng(seed)))
     rings = find_rings(graph)
