@@ -77,10 +77,19 @@ class Facts:
 
 @dataclass(frozen=True)
 class Words:
-    """A paragraph."""
+    """A paragraph.
+
+    Parameters
+    ----------
+    text
+        What it says.
+    link
+        Page that the whole of it leads to, relative to this one; none if empty.
+    """
 
     kind: ClassVar[str] = "words"
     text: str
+    link: str = ""
 
 
 @dataclass(frozen=True)

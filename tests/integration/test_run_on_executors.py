@@ -84,7 +84,7 @@ def test_ranks_run_a_campaign_and_one_of_them_conducts(mpiexec, finished_run, tm
         tmp_path / "c.yaml", site=str(site(tmp_path / "site.yaml", "mpi")), kinetics={"min_count": 1000}
     )
     words = [campaign, "--out", run, "--until", "potentials", "--json"]
-    done = under_ranks(mpiexec, 3, *words)
+    done = under_ranks(mpiexec, 2, *words)
     assert done.returncode == 0, done.stderr
     # One document: the other ranks say nothing.
     statuses = {stage["name"]: stage["status"] for stage in json.loads(done.stdout)["stages"]}
@@ -95,7 +95,7 @@ def test_ranks_run_a_campaign_and_one_of_them_conducts(mpiexec, finished_run, tm
 
     # An error of the conducting rank ends all of them, with its message alone.
     (run / "stages" / "potentials.json").write_text("{}")
-    done = under_ranks(mpiexec, 3, *words)
+    done = under_ranks(mpiexec, 2, *words)
     assert done.returncode != 0
     assert done.stdout == ""
     assert done.stderr.count("potentials.json is no record of a stage") == 1

@@ -171,6 +171,15 @@ def test_a_stage_that_has_not_run_is_named(run: Path, removed: tuple[str, ...], 
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_pages_of_queues_in_the_run_are_led_to(run: Path) -> None:
+    (run / "adsorbed <Cr>").mkdir()
+    (run / "adsorbed <Cr>" / "report.html").write_text("a page")
+    page = read(build_report(run))
+    assert "Results of a queue: adsorbed <Cr>/report.html" in page.text["simulation"]
+    assert [link for link in page.links if not link.startswith(("#", "data:"))] == ["adsorbed%20%3CCr%3E/report.html"]
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_run_that_has_only_begun(run: Path) -> None:
     for path in run.iterdir():
         if path.is_dir():

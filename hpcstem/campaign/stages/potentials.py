@@ -26,8 +26,9 @@ _BATCHES_PER_MOVIE = 16
 
 
 def settings(campaign: Campaign) -> Any:
-    """The `potentials` section, and the seed of the fits."""
-    return {"potentials": campaign.potentials.model_dump(mode="json"), "seed": campaign.seed}
+    """What the results depend on: the section but for how often partial sums are kept, and the seed of the fits."""
+    section = campaign.potentials.model_dump(mode="json", exclude={"fit": {"checkpoint_every_s"}})
+    return {"potentials": section, "seed": campaign.seed}
 
 
 def work(job: Job) -> Outputs:
