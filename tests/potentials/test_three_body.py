@@ -137,6 +137,12 @@ def test_forces_are_minus_the_gradient_and_files_come_back(potential, n_radial, 
     assert abs(energy - atoms.get_potential_energy()) > 0.1
 
 
+def test_triples_that_are_never_met_are_nothing(trajectory):
+    found = fitted(trajectory[:20], ThreeBodyBasis(0.5))
+    assert not found.three_body_coefficients.any()
+    np.testing.assert_allclose(found.coefficients, fitted(trajectory[:20]).coefficients, rtol=1e-3, atol=1e-3)
+
+
 def test_bad_settings_name_the_thing(trajectory):
     with pytest.raises(StructureError, match="cut-off of the three-body term"):
         ThreeBodyBasis(0.0)
