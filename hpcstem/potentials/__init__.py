@@ -15,6 +15,7 @@ from hpcstem.potentials.settings import FitSettings
 from hpcstem.potentials.sources import open_trajectory
 from hpcstem.potentials.streaming import InMemory, Streamed, segments
 from hpcstem.potentials.study import Study, fit
+from hpcstem.potentials.three_body import ThreeBodyBasis
 from hpcstem.potentials.toy import ToySystem
 from hpcstem.potentials.trajectory import Trajectory
 from hpcstem.potentials.verdict import Verdict
@@ -39,6 +40,7 @@ __all__ = [
     "SplineBasis",
     "Streamed",
     "Study",
+    "ThreeBodyBasis",
     "ToySystem",
     "Trajectory",
     "Verdict",

@@ -22,6 +22,7 @@ from hpcstem.potentials.alignment import Alignment
 from hpcstem.potentials.bases import PairBasis
 from hpcstem.potentials.design import N_DISTANCE_BINS, DesignRows
 from hpcstem.potentials.pairs import species_pairs
+from hpcstem.potentials.three_body import ThreeBodyBasis
 from hpcstem.potentials.trajectory import Trajectory
 
 RULES = {"euler": (1.0, 0.0), "trapezoid": (0.5, 0.5), "simpson": (1 / 6, 2 / 3, 1 / 6)}
@@ -95,6 +96,8 @@ class ForceEquations:
         Mobility of each species relative to the first's; one for all by default.
     tether
         Add one unknown per species: the stiffness of a spring to the atom's mean place in the batch.
+    three_body
+        Functions of triples of atoms, whose coefficients follow those of the pairs; None for pairs alone.
 
     Raises
     ------
@@ -109,6 +112,7 @@ class ForceEquations:
     lag: int = 0
     mobility: tuple[float, ...] | None = None
     tether: bool = False
+    three_body: ThreeBodyBasis | None = None
     partial_type: ClassVar[type] = EquationSums
 
     def __post_init__(self) -> None:
@@ -128,9 +132,14 @@ class ForceEquations:
 
     @property
     def n_unknowns(self) -> int:
-        """Coefficients of all pairs, then tethers."""
-        n_pairs = len(species_pairs(len(self.symbols)))
-        return n_pairs * self.basis.n_columns + self.tether * len(self.symbols)
+        """Coefficients of all pairs, of all triples, then tethers."""
+        n_species = len(self.symbols)
+        return len(species_pairs(n_species)) * self.basis.n_columns + self.n_triple + self.tether * n_species
+
+    @property
+    def n_triple(self) -> int:
+        """Coefficients of the triples."""
+        return 0 if self.three_body is None else self.three_body.n_unknowns(len(self.symbols))
 
     def process(self, batch: Trajectory) -> EquationSums:
         """Sum over all intervals of one trajectory."""
@@ -162,8 +171,9 @@ class ForceEquations:
         pairs, n_columns = species_pairs(len(self.symbols)), self.basis.n_columns
         rows = [pairs.index((min(species, b), max(species, b))) for b in range(len(self.symbols))]
         columns = [row * n_columns + np.arange(n_columns) for row in rows]
-        tether = [np.array([len(pairs) * n_columns + species])] if self.tether else []
-        return np.concatenate(columns + tether)
+        end = len(pairs) * n_columns + self.n_triple
+        tether = [np.array([end + species])] if self.tether else []
+        return np.concatenate([*columns, np.arange(end - self.n_triple, end), *tether])
 
 
 class _Pass:
@@ -172,7 +182,8 @@ class _Pass:
     def __init__(self, equations: ForceEquations, batch: Trajectory) -> None:
         self.equations, self.batch, self.atoms = equations, batch, Alignment(batch)
         n_species = len(equations.symbols)
-        self.rows = DesignRows(equations.basis, n_species, self.atoms.n_slots, int(equations.tether))
+        n_extra = equations.n_triple + int(equations.tether)
+        self.rows = DesignRows(equations.basis, n_species, self.atoms.n_slots, n_extra)
         self.scratch = self.rows.rows(self.rows.empty())
         self.mobility = np.array(equations.mobility or (1.0,) * n_species)
         self.mobility_by_row = self.atoms.per_row(self.mobility)
@@ -201,12 +212,27 @@ class _Pass:
         distances = self.rows.fill(
             memory, batch.positions_A[rows], batch.species[rows], self.atoms.slot[rows], batch.box_A
         )
+        if self.equations.three_body is not None:
+            self._fill_triples(memory, rows)
         if self.mean_place_A is not None:
             pull_A = self.mean_place_A - self.atoms.position_A[index]
             if batch.box_A is not None:
                 pull_A -= np.array(batch.box_A) * np.round(pull_A / np.array(batch.box_A))
             self.rows.rows(memory)[:, :, -1] = np.nan_to_num(pull_A)
         return distances
+
+    def _fill_triples(self, memory: np.ndarray, rows: slice) -> None:
+        batch, equations = self.batch, self.equations
+        assert equations.three_body is not None  # noqa: S101 - asked by the caller
+        forces = np.zeros((rows.stop - rows.start, 2, equations.n_triple), np.float32)
+        equations.three_body.add_forces(
+            forces, np.zeros(equations.n_triple), batch.positions_A[rows], batch.species[rows],
+            len(equations.symbols), batch.box_A,
+        )  # fmt: skip
+        linked = self.atoms.slot[rows] < self.atoms.n_slots
+        first = len(equations.symbols) * equations.basis.n_columns
+        columns = slice(first, first + equations.n_triple)
+        self.rows.rows(memory)[self.atoms.slot[rows][linked], :, columns] = forces[linked]
 
     def _interval(self, start: int, ring: list[np.ndarray]) -> None:
         """Add one interval to the sums."""

@@ -15,6 +15,7 @@ from hpcstem.files import read_json, whole_file, write_json, write_text
 from hpcstem.potentials.bases import GaussianBasis, PairBasis, SplineBasis
 from hpcstem.potentials.fitted import FittedPotential
 from hpcstem.potentials.pairs import half_pairs
+from hpcstem.potentials.three_body import ThreeBodyBasis
 
 _N_POINTS = 10000
 _BASES: dict[str, Any] = {"splines": SplineBasis, "gaussians": GaussianBasis}
@@ -41,6 +42,8 @@ def write_lammps_table(
         "# Pair potentials fitted to observed motion; pair_style table spline",
         f"# estimator {potential.estimator}; kT {potential.kT * energy_unit:.10g} in the units of this file",
     ]
+    if potential.three_body is not None:
+        lines.append("# without the three-body term of the fit, which no table can hold")
     for k, (a, b) in enumerate(potential.pairs):
         energy, force = potential.energy(k, r_A) * energy_unit, -potential.slope(k, r_A) * energy_unit
         lines += ["", f"{a}_{b}", f"N {n_points} R {r_A[0]:.12g} {r_A[-1]:.12g}", ""]
@@ -117,6 +120,14 @@ class PairCalculator(Calculator):
         forces = np.zeros((len(atoms), 3))
         np.add.at(forces[:, :2], found.first, along)
         np.add.at(forces[:, :2], found.second, -along)
+        if potential.three_body is not None and potential.three_body_coefficients is not None:
+            coefficients = potential.three_body_coefficients.ravel()
+            matrix, each = np.zeros((len(atoms), 2, len(coefficients))), np.zeros(len(coefficients))
+            potential.three_body.add_forces(
+                matrix, each, np.ascontiguousarray(atoms.positions[:, :2]), species, len(potential.symbols), box_A
+            )
+            forces[:, :2] += matrix @ coefficients
+            energy += float(each @ coefficients)
         self.results = {"energy": energy * self._energy_unit, "forces": forces * self._energy_unit}
 
 
@@ -125,6 +136,8 @@ def write_potential(potential: FittedPotential, path: Path) -> None:
     basis = potential.basis
     names = ("coefficients", "covariance", "penalty", "distances", "residual", "residual_error")
     arrays = {name: getattr(potential, name) for name in names}
+    if potential.three_body is not None:
+        arrays["three_body_coefficients"] = potential.three_body_coefficients
     with whole_file(path) as temporary, open(temporary, "wb") as handle:
         np.savez(handle, **arrays)
     settings = asdict(basis)  # type: ignore[call-overload]
@@ -146,6 +159,7 @@ def write_potential(potential: FittedPotential, path: Path) -> None:
             "basis": settings,
             "symbols": list(potential.symbols),
             "mobility": list(map(float, potential.mobility)),
+            "three_body": None if potential.three_body is None else asdict(potential.three_body),
             "units": "Å; energy in Å² per unit of the interval, for a mobility of one of the first species",
             **scalars,
         },
@@ -166,9 +180,15 @@ def read_potential(path: Path) -> FittedPotential:
             arrays = {name: file[name] for name in file.files}
         settings = dict(values["basis"])
         basis: PairBasis = _BASES[settings.pop("name")](**settings)
-        rest = {k: v for k, v in values.items() if k not in ("basis", "symbols", "mobility", "units")}
+        rest = {k: v for k, v in values.items() if k not in ("basis", "symbols", "mobility", "units", "three_body")}
+        three_body = values["three_body"] and ThreeBodyBasis(**values["three_body"])
         return FittedPotential(
-            basis=basis, symbols=tuple(values["symbols"]), mobility=tuple(values["mobility"]), **arrays, **rest
+            basis=basis,
+            symbols=tuple(values["symbols"]),
+            mobility=tuple(values["mobility"]),
+            three_body=three_body,
+            **arrays,
+            **rest,
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise HpcstemError(

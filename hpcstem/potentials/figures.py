@@ -10,8 +10,10 @@ import numpy as np
 
 from hpcstem.files import whole_file
 from hpcstem.potentials.fitted import FittedPotential
+from hpcstem.potentials.pairs import species_pairs
 from hpcstem.potentials.pmf import MeanForcePotential
 from hpcstem.potentials.rdf import RDF
+from hpcstem.potentials.three_body import triple_kinds
 
 _N_POINTS = 600
 
@@ -50,6 +52,32 @@ def draw_potentials(
         panels[1][k].plot(centres_A[seen], z[seen], ".", color="C0", markersize=4)
         panels[1][k].set(xlabel="r (Å)", ylabel="residual / s.e.", xlim=panels[0][k].get_xlim(), ylim=(-4, 4))
     panels[0][-1].legend(fontsize=8, frameon=False)
+    _save(figure, path)
+
+
+def draw_three_body(potential: FittedPotential, path: Path) -> None:
+    """Write a PNG with one panel per kind of triple: energy against the angle at bond length, with its band.
+
+    Parameters
+    ----------
+    potential
+        A fit with a three-body term; drawn for both ends at its cut-off over 1.3, in units of kT.
+    path
+        The file.
+    """
+    assert potential.three_body is not None  # noqa: S101 - asked by the caller
+    n_species = len(potential.symbols)
+    figure, panels = _panels(len(species_pairs(n_species)), (1,) * n_species)
+    r_A, angle = potential.three_body.cutoff_A / 1.3, np.linspace(np.pi / 6, np.pi, _N_POINTS)
+    for k, (kind, panel) in enumerate(zip(triple_kinds(n_species), panels.ravel(), strict=True)):
+        energy, deviation = (value / potential.kT for value in potential.three_body_energy(k, r_A, angle))
+        middle, first, second = (potential.symbols[s] for s in kind)
+        panel.axhline(0, color="0.8", linewidth=0.8)
+        panel.fill_between(
+            np.degrees(angle), energy - 1.96 * deviation, energy + 1.96 * deviation, color="C0", alpha=0.25, linewidth=0
+        )
+        panel.plot(np.degrees(angle), energy, color="C0")
+        panel.set(xlabel="angle (°)", ylabel="U₃ / kT", title=f"{first}-{middle}-{second} at {r_A:.2f} Å")
     _save(figure, path)
 
 
@@ -95,15 +123,20 @@ def _draw_energy(panel: Any, potential: FittedPotential, pair: int, r_A: np.ndar
     panel.set_ylim(min(1.5 * low, -0.5), max(-2 * low, 2.0))
 
 
-def _panels(n_columns: int, heights: tuple[int, int]) -> tuple[Any, Any]:
-    """Two rows of panels."""
+def _panels(n_columns: int, heights: tuple[int, ...]) -> tuple[Any, Any]:
+    """Rows of panels of these heights."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     return plt.subplots(
-        2, n_columns, figsize=(4.2 * n_columns, 4.8), layout="constrained", squeeze=False, height_ratios=heights
+        len(heights),
+        n_columns,
+        figsize=(4.2 * n_columns, 4.8),
+        layout="constrained",
+        squeeze=False,
+        height_ratios=heights,
     )
 
 

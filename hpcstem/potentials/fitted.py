@@ -13,8 +13,9 @@ from hpcstem.potentials.design import N_DISTANCE_BINS
 from hpcstem.potentials.equations import EquationSums, ForceEquations
 from hpcstem.potentials.likelihood import Likelihood, whitening
 from hpcstem.potentials.pairs import species_pairs
-from hpcstem.potentials.prior import pair_prior, posterior
+from hpcstem.potentials.prior import PriorGroup, pair_prior, posterior
 from hpcstem.potentials.streaming import Blocks
+from hpcstem.potentials.three_body import ThreeBodyBasis, triple_kinds
 
 LEAST_MOTION = 0.01
 """Share of the displacement that counts as motion whatever the localisation noise."""
@@ -67,6 +68,10 @@ class FittedPotential:
         Coefficient of each function in what the fit leaves of the motion, and its standard error over blocks, NaN where
         no blocks were kept; with shape (n_pairs, n_columns), float64. Large where the prior or the basis holds back
         what the data ask for.
+    three_body
+        Functions of the three-body term; None without one.
+    three_body_coefficients
+        With shape (n_kinds, n_columns) in the order of `hpcstem.potentials.three_body.triple_kinds`, float64.
     """
 
     basis: PairBasis
@@ -85,6 +90,8 @@ class FittedPotential:
     localisation_A: float
     residual: np.ndarray
     residual_error: np.ndarray
+    three_body: ThreeBodyBasis | None = None
+    three_body_coefficients: np.ndarray | None = None
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -105,6 +112,22 @@ class FittedPotential:
         own = self.covariance[pair * n : (pair + 1) * n, pair * n : (pair + 1) * n]
         values = self.basis.values(np.atleast_1d(r_A))
         return np.sqrt(np.maximum(np.einsum("ri,ij,rj->r", values, own, values), 0.0))
+
+    def three_body_energy(self, kind: int, r_A: float, angle_rad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Energy of one kind of triple with both ends at the same distance, and its standard deviation.
+
+        Raises
+        ------
+        StructureError
+            There is no three-body term.
+        """
+        if self.three_body is None or self.three_body_coefficients is None:
+            raise StructureError("three-body term", "a fit of pairs alone", "a fit with three_body")
+        n = self.three_body.n_columns
+        first = self.coefficients.size + kind * n
+        values = self.three_body.values(r_A, angle_rad)
+        own = self.covariance[first : first + n, first : first + n]
+        return values @ self.three_body_coefficients[kind], np.sqrt(np.einsum("ri,ij,rj->r", values, own, values))
 
     def sampled(self, pair: int, r_A: np.ndarray) -> np.ndarray:
         """Whether the data speak at each distance: 20 or more pairs within the reach of a function, shape as `r_A`."""
@@ -139,7 +162,8 @@ def solve(
         The analysis that made them, without tether.
     localisation_A
         Standard deviation of the localisation noise per axis [Å]. With a lag of 1, the fitted function is the
-        one whose mean over this noise is the potential; that mean is returned. It also sets `kT` right.
+        one whose mean over this noise is the potential; that mean is returned, but for the three-body term. It also
+        sets `kT` right.
 
     Raises
     ------
@@ -150,16 +174,20 @@ def solve(
     _check_distances(total, equations)
     n_pairs = len(species_pairs(len(equations.symbols)))
     white = Likelihood.of(total)
-    prior = [pair_prior(basis, n_pairs)]
+    prior, three_body = [pair_prior(basis, n_pairs)], equations.three_body
+    n_forces = n_pairs * basis.n_columns
+    if three_body is not None:
+        prior.append(PriorGroup(len(triple_kinds(len(equations.symbols))), three_body.kernel()[None]))
     first = posterior(white, prior)
     likelihood = white.with_noise(_noise_ratio(blocks, white, first.coefficients))
     best = posterior(likelihood, prior)
     kT, relaxation = temperature(total, best.coefficients, equations.interval, localisation_A)
     residual, residual_error = residuals(blocks, best.coefficients, total.moment - total.design @ best.coefficients)
-    coefficients, covariance = best.coefficients.reshape(n_pairs, -1), best.covariance
+    coefficients, triples = best.coefficients[:n_forces].reshape(n_pairs, -1), best.coefficients[n_forces:]
+    covariance = best.covariance
     if equations.lag and localisation_A > 0:
         mean = mean_over_noise(basis, np.sqrt(2.0) * localisation_A)
-        every = block_diag(*[mean] * n_pairs)
+        every = block_diag(*[mean] * n_pairs, np.eye(equations.n_triple))
         coefficients, covariance = coefficients @ mean.T, every @ covariance @ every.T
     return FittedPotential(
         basis=basis,
@@ -176,8 +204,10 @@ def solve(
         degrees=best.degrees,
         relaxation=relaxation,
         localisation_A=localisation_A,
-        residual=residual.reshape(n_pairs, -1),
-        residual_error=residual_error.reshape(n_pairs, -1),
+        residual=residual[:n_forces].reshape(n_pairs, -1),
+        residual_error=residual_error[:n_forces].reshape(n_pairs, -1),
+        three_body=three_body,
+        three_body_coefficients=None if three_body is None else triples.reshape(-1, three_body.n_columns),
     )
 
 

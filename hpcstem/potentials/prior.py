@@ -175,7 +175,9 @@ class _Evidence:
             power = sum(np.einsum("i,kij,j->k", likelihood.pull[s], group.kernels, likelihood.pull[s]) for s in own)
             variance = sum(np.einsum("kij,kji->k", one, one) for one in seen)
             noise = sum(np.einsum("kii->k", one) for one in seen)
-            kernels = group.kernels * (np.maximum(power, noise) / variance)[:, None, None]
+            # A group that the data never meet keeps the unit of its kernels.
+            unit = np.divide(np.maximum(power, noise), variance, out=np.ones(n_parts), where=variance > 0)
+            kernels = group.kernels * unit[:, None, None]
             ends = list(accumulate((n_parts, group.n_members), initial=self.n_logs))
             self.groups.append((kernels, own, slice(ends[0], ends[1]), slice(ends[1], ends[2])))
             self.n_logs = ends[2]

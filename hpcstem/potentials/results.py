@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcstem.files import write_json
 from hpcstem.potentials.export import write_gromacs_table, write_lammps_table, write_potential
-from hpcstem.potentials.figures import draw_potentials
+from hpcstem.potentials.figures import draw_potentials, draw_three_body
 from hpcstem.potentials.fitted import FittedPotential
 from hpcstem.potentials.settings import FitMethod
 from hpcstem.potentials.study import Study
@@ -34,6 +34,8 @@ def write_results(out: Path, study: Study, settings: FitMethod, truth: Any = Non
     write_potential(potential, out / "potential.npz")
     write_tables(potential, out)
     draw_potentials(potential, out / "potential.png", study.verdict.pair_identifiable, study.mean_force)
+    if potential.three_body is not None:
+        draw_three_body(potential, out / "three_body.png")
     found = summary(study, settings) | {"truth": truth}
     write_json(out / "fit.json", found)
     return found

@@ -9,6 +9,15 @@ from pydantic import Field, model_validator
 from hpcstem.config import Section
 from hpcstem.errors import StructureError
 from hpcstem.potentials.bases import GaussianBasis, PairBasis, SplineBasis
+from hpcstem.potentials.three_body import ThreeBodyBasis
+
+
+class ThreeBodySettings(Section):
+    """Functions of triples of atoms: see `hpcstem.potentials.three_body.ThreeBodyBasis`."""
+
+    cutoff_A: float = Field(gt=0)
+    radial: int = Field(1, ge=1, le=8)
+    angular: int = Field(5, ge=1, le=16)
 
 
 class FitMethod(Section):
@@ -24,6 +33,8 @@ class FitMethod(Section):
         'auto' is the trapezoid, at lag 1 where the localisation noise asks for it.
     search_functions, search_width_A, search_repulsion_radius_A
         Other values of the three settings of the basis to try, each with each; the evidence for Euler's rule chooses.
+    three_body
+        Functions of triples of atoms; None for pairs alone.
     localisation_A
         Standard deviation of the localisation noise per axis [Å]; None to estimate it.
     blocks
@@ -50,6 +61,7 @@ class FitMethod(Section):
     search_functions: tuple[int, ...] = ()
     search_width_A: tuple[float, ...] = ()
     search_repulsion_radius_A: tuple[float, ...] = ()
+    three_body: ThreeBodySettings | None = None
     localisation_A: float | None = Field(None, ge=0)
     blocks: int = Field(32, ge=2)
     piece: int = Field(64, ge=1)
@@ -61,11 +73,18 @@ class FitMethod(Section):
     def _can_be_fitted(self) -> Self:
         if self.mobility is not None and (len(self.mobility) != len(self.species) or min(self.mobility) <= 0):
             raise ValueError(f"mobility of {len(self.species)} species: one number above 0 for each")
+        if self.three_body is not None and self.estimator == "indirect":
+            raise ValueError("three_body is not simulated: leave it out, or take another estimator than indirect")
         try:
             self.make_bases()
         except StructureError as error:
             raise ValueError(str(error)) from error
         return self
+
+    def make_three_body(self) -> ThreeBodyBasis | None:
+        """Functions of triples."""
+        asked = self.three_body
+        return None if asked is None else ThreeBodyBasis(asked.cutoff_A, asked.radial, asked.angular)
 
     def make_bases(self) -> list[PairBasis]:
         """Functions of the distance: the one asked for, and those to try beside it."""

@@ -167,7 +167,10 @@ class _Work:
 
     def _equations(self, rule: str, lag: int) -> ForceEquations:
         settings = self.settings
-        return ForceEquations(self.basis, settings.species, settings.interval_s, rule, lag, settings.mobility)
+        return ForceEquations(
+            self.basis, settings.species, settings.interval_s, rule, lag, settings.mobility,
+            three_body=settings.make_three_body(),
+        )  # fmt: skip
 
     def _solved(self, rule: str, lag: int, localisation_A: float) -> FittedPotential:
         equations = self._equations(rule, lag)

@@ -123,7 +123,7 @@ def test_the_shipped_settings_are_valid():
     [
         (["--interval-s", "0", "--cutoff-A", "4.5"], ConfigError, "interval_s"),
         (["--cutoff-A", "4.5"], ConfigError, "interval_s"),
-        (["--interval-s", "1", "--low-A", "5", "--cutoff-A", "4.5"], StructureError, "range of the pair potential"),
+        (["--interval-s", "1", "--low-A", "5", "--cutoff-A", "4.5"], ConfigError, "range of the pair potential"),
         (["--interval-s", "1", "--species", "C", "--cutoff-A", "4.5"], StructureError, "species in frame 0"),
     ],
 )
