@@ -31,8 +31,10 @@ def kinetics_section(run: Run) -> Section:
         return Section("kinetics", title, [Words(f"There are no kinetics to show: {summary.because}.")])
     config, result = run.kinetics
     frame_time_s, short = config.frame_time_s, result.matrices[0]
-    blocks: list[Block] = [Words(_meaning(result)), _tests(result)]
-    if len(result.classes) <= _MOST_CLASSES:
+    blocks: list[Block] = [Words(_meaning(result))]
+    if result.tests[0].degrees_of_freedom:
+        blocks.append(_tests(result))
+    if 1 < len(result.classes) <= _MOST_CLASSES:
         figure = house_style(figures.matrix_figure)(short, result.classes, result.counts[0].counts.sum(axis=1))
         caption = (
             "Probability of each class of defect after another, from counts pooled over all movies and tracks, with "
@@ -40,7 +42,7 @@ def kinetics_section(run: Run) -> Section:
             f"{config.min_count} times, a class is part of “other”."
         )
         blocks.append(Picture(figure, caption))
-    else:
+    elif len(result.classes) > _MOST_CLASSES:
         blocks.append(Words(f"The transition matrix of {len(result.classes)} classes is in kinetics/matrices.npz."))
     blocks.append(_lifetimes(result, frame_time_s))
     if any(lifetime.events for lifetime in result.lifetimes):
@@ -61,7 +63,7 @@ def _meaning(result: StudyResult) -> str:
     """Say what the test of independence means for the matrix."""
     test = result.tests[0]
     if not test.degrees_of_freedom:
-        return "One class alone was seen to follow another: there is no matrix to test."
+        return "No class was seen to change into another, so that there are no rates to test."
     if test.few_counts > _MANY_SMALL:
         return "Too few transitions were seen to tell whether the frames are slower than the defects."
     if test.p_value > _CHANCE:
