@@ -179,5 +179,10 @@ def _write_bonds(job: Job, name: str, table: AtomTable) -> Path:
 
 
 STAGE = Stage(
-    "structure", "calibrate, link, find rings and defects, cut a region", ("frames", "decode"), settings, work
+    "structure",
+    "calibrate, link, find rings and defects, cut a region",
+    ("frames", "decode"),
+    settings,
+    work,
+    version=2,
 )
