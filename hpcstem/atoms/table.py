@@ -51,7 +51,7 @@ class AtomTable:
     species
         Chemical symbol, with shape (n_atoms,), str.
     probability
-        Mean probability of the species over the ensemble, 0 to 1, with shape (n_atoms,), float32.
+        Chance that the atom is there and of its species, 0 to 1, with shape (n_atoms,), float32.
     detection
         Fraction of the ensemble's members that found the atom, 0 to 1, with shape (n_atoms,), float32.
     sigma_A

@@ -85,6 +85,14 @@ def _show(summary: DatasetSummary, out: Path) -> None:
         click.echo(f"  {where}: {fault.cause}, {tried}" + (f"; {fault.reason}" if fault.reason else ""))
     if len(summary.faults) > _MOST_SHOWN:
         click.echo(f"  and {len(summary.faults) - _MOST_SHOWN:,} more")
+    for one in summary.unlike[:_MOST_SHOWN]:
+        click.echo(
+            f"warning: {one.path} is not like the images that the ensemble was trained on (score {one.score:.1f}, "
+            f"limit 1): {one.because}",
+            err=True,
+        )
+    if len(summary.unlike) > _MOST_SHOWN:
+        click.echo(f"warning: and {len(summary.unlike) - _MOST_SHOWN:,} movies more", err=True)
     if summary.faults:
         click.echo(f"faults: {(out / 'faults.parquet').resolve()}")
     click.echo(f"atoms: {(out / 'atoms').resolve()}")

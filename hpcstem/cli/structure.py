@@ -40,7 +40,7 @@ def defects(atoms: Path, movie: str | None, frames: tuple[int, ...], as_json: bo
         here = _in_frame(table, frame)
         graph = bond_graph(here.positions_A, here.species)
         rings = find_rings(graph)
-        seen = find_defects(graph, rings, here.probability * here.detection)
+        seen = find_defects(graph, rings, here.probability)
         symbols, counts = np.unique(here.species, return_counts=True)
         found.append(
             {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcstem.cli.reference import examined
 from hpcstem.cli.show import echo_json, json_option
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of labelled frames, or of structures (*.xyz), to train on as well; may be repeated.",
 )
+@click.option(
+    "--reference/--no-reference",
+    default=True,
+    show_default=True,
+    help="End as `hpcstem reference` does, where that has not been done.",
+)
 @click.option("--dry-run", is_flag=True, help="Check the configuration; train nothing.")
 @json_option
 def command(
@@ -40,11 +47,13 @@ def command(
     ranks: int,
     group: GroupKind | None,
     mix: tuple[Path, ...],
+    reference: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Train the ensemble that CONFIG describes; run again, it goes on where it stopped."""
     from hpcstem.config import checked, read_yaml, shipped_file
+    from hpcstem.segmentation.reference import load_reference
     from hpcstem.segmentation.training_config import TrainingConfig
 
     path = config if config.is_file() else shipped_file("workflows", str(config))
@@ -53,6 +62,8 @@ def command(
         echo_json(training.model_dump(mode="json"))
         return
     ensemble = _trained(training, out, site, ranks, group)
+    if reference and (ensemble.card.confidence is None or load_reference(out, ensemble) is None):
+        ensemble, _ = examined(out)
     if as_json:
         echo_json({"ensemble": str(out.resolve()), "sha256": ensemble.digest, "metrics": ensemble.card.metrics})
         return

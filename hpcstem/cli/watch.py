@@ -50,6 +50,8 @@ def command(
     def show(record: FrameRecord) -> None:
         found = [", ".join(f"{n} {symbol}" for symbol, n in record.n_atoms.items()) or "no atoms"]
         found += [f"{n} × {kind}" for kind, n in record.defects.items()]
+        if record.likeness is not None and record.unlike:
+            found.append(f"unlike the training images (score {record.likeness['score']:.1f}, limit 1)")
         if record.latency_s is not None:
             found.append(f"{record.latency_s:.1f} s after the file's last change")
         click.echo(f"{record.path} frame {record.frame}: {'; '.join(found)}", err=as_json)
@@ -63,5 +65,7 @@ def command(
         echo_json({"out": str(out.resolve()), **asdict(summary)})
         return
     click.echo(f"stopped; {summary.n_frames} frames of {summary.n_files} files, {summary.n_frames_now} of them now")
+    if summary.n_unlike:
+        click.echo(f"  {summary.n_unlike} frames are not like the images that the ensemble was trained on")
     for path, problem in summary.problems.items():
         click.echo(f"  {path}: {problem}")

@@ -110,12 +110,15 @@ class TrainingSample:
         (x, y) of the atoms that the mask shows, with shape (n_atoms, 2), float64.
     species
         Their symbols, with shape (n_atoms,).
+    hidden_px
+        (x, y) of the atoms that contamination hides, with shape (n_hidden, 2), float64.
     """
 
     image: np.ndarray
     mask: np.ndarray
     positions_px: np.ndarray
     species: np.ndarray
+    hidden_px: np.ndarray
 
 
 def training_sample(recipe: TrainingRecipe, seed: np.random.SeedSequence) -> TrainingSample:
@@ -145,9 +148,9 @@ def training_sample(recipe: TrainingRecipe, seed: np.random.SeedSequence) -> Tra
     positions_px = to_pixels(positions_A / native_A, native_A, recipe.pixel_size_A)
     nearest = np.clip(np.rint(positions_px[:, ::-1]).astype(int), 0, recipe.n_pixels - 1)
     seen = ~obscured[nearest[:, 0], nearest[:, 1]]
-    positions_px, species = positions_px[seen], species[seen]
+    hidden_px, positions_px, species = positions_px[~seen], positions_px[seen], species[seen]
     mask = class_mask(positions_px, species, image.shape, recipe.atom_radius_A / recipe.pixel_size_A)
-    return TrainingSample(image, mask, positions_px, species)
+    return TrainingSample(image, mask, positions_px, species, hidden_px)
 
 
 def training_samples(

@@ -17,7 +17,7 @@ def atom_weights(
     r"""Weights for the force fit.
 
     An atom nearer to the edge of the window than the cut-off has neighbours that are not seen: its weight is
-    zero. For the others it is the probability that the atom is there, times the probability of its species, times
+    zero. For the others it is the probability that the atom is there and of its species, times
     :math:`a^2 / (a^2 + 2 σ^2)`, the share of its step that is motion and not localisation noise.
 
     Parameters
@@ -50,7 +50,7 @@ def atom_weights(
             f"no atom farther than {cutoff_A:g} Å from its edges",
             "a cut-off below half the shorter side, or a larger field of view",
         )
-    weight = inside * table.detection.astype(np.float64) * table.probability
+    weight: np.ndarray = inside * table.probability.astype(np.float64)
     if diffusion_A is not None:
         weight *= diffusion_A**2 / (diffusion_A**2 + 2 * table.sigma_A.astype(np.float64) ** 2)
     return weight

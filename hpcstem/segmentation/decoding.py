@@ -119,11 +119,12 @@ def _decoded(
         positions_px, sigma_A = fit.positions_px, fit.sigma_px * pixel_size_A
     survey = survey_frame(image, card.pixel_size_A, blobs.positions_px, species, spread, card.atom_radius_A)
     clear = ~survey.obscured(positions_px * pixel_size_A)
+    probability = blobs.probability if card.confidence is None else card.confidence.chance(blobs.probability)
     return DecodedFrame(
         positions_px=positions_px[clear],
         positions_A=positions_px[clear] * pixel_size_A,
         species=species[clear],
-        probability=blobs.probability[clear],
+        probability=probability[clear],
         detection=blobs.detection[clear],
         spread_A=spread_A[clear],
         sigma_A=sigma_A[clear],

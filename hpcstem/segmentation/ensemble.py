@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,7 @@ from hpcstem.device import find_device
 from hpcstem.errors import HpcstemError, ModelError
 from hpcstem.files import inside, read_json, sha256, whole_file, write_json
 from hpcstem.segmentation.architecture import Layers
+from hpcstem.segmentation.confidence import Confidence
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / "models"
 """Folder of the ensembles that come with the package."""
+CARD_FORMAT: Literal[2] = 2
+"""Of `ensemble.json`; format 1 did not say what chance a probability stands for."""
 
 
 class EnsembleCard(BaseModel):
@@ -37,6 +40,8 @@ class EnsembleCard(BaseModel):
     sigma_floor_A, sigma_scale
         Position uncertainty = sqrt(sigma_floor_A² + (sigma_scale * spread of the members)²), fitted on held-out
         simulated frames [Å].
+    confidence
+        Makes the networks' probability the chance that an atom is there; None where that was not measured.
     members
         Names of the weight files.
     training
@@ -47,7 +52,7 @@ class EnsembleCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: int = 1
+    format: Literal[1, 2] = CARD_FORMAT
     classes: tuple[str, ...]
     filters: int = Field(gt=0)
     layers: Layers
@@ -55,6 +60,7 @@ class EnsembleCard(BaseModel):
     atom_radius_A: float = Field(gt=0)
     sigma_floor_A: float = Field(ge=0)
     sigma_scale: float = Field(ge=0)
+    confidence: Confidence | None = None
     members: tuple[str, ...] = Field(min_length=1)
     training: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,7 @@ def train_one(
 
 
 def measure(config: TrainingConfig, folder: Path) -> Ensemble:
-    """Measure the ensemble of all members on held-out images, and write its card.
+    """Measure the ensemble of all members on held-out images, and write its card; one that is of them already stays.
 
     Raises
     ------
@@ -138,8 +139,12 @@ def measure(config: TrainingConfig, folder: Path) -> Ensemble:
     from safetensors.torch import load_file
 
     paths = [_member_path(folder, member) for member in range(config.members)]
-    samples = list(training_samples(config.recipe, config.n_validation, _seeds(config)[1]))
     card = _unmeasured_card(config, folder, [path.name for path in paths])
+    with suppress(ModelError):
+        there = Ensemble.load(folder)
+        if there.card.training == card.training:
+            return there
+    samples = list(training_samples(config.recipe, config.n_validation, _seeds(config)[1]))
     unmeasured = Ensemble(folder.name, card, tuple(load_file(path) for path in paths))
     save_card(folder, _measured(unmeasured, samples))
     return Ensemble.load(folder)

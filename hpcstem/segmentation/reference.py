@@ -18,19 +18,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hpcstem.errors import ModelError
 from hpcstem.files import read_json, write_json
 from hpcstem.imaging.resample import resample
-from hpcstem.imaging.training import TrainingRecipe, training_samples
-from hpcstem.segmentation.ensemble import Ensemble, EnsembleCard
+from hpcstem.segmentation.confidence import fit_confidence
+from hpcstem.segmentation.ensemble import CARD_FORMAT, Ensemble, EnsembleCard, save_card
 from hpcstem.segmentation.frame_statistics import NAMES, frame_statistics, patches
+from hpcstem.segmentation.held_out import HeldOutImage, held_out_images, recipe_of
 from hpcstem.segmentation.inference import ProbabilityMaps, predict
 
-N_IMAGES, N_HELD_OUT = 600, 400
-"""Images that mean and covariance are taken of, and further ones that set the limit."""
+N_IMAGES, N_HELD_OUT, N_FAINT = 600, 400, 400
+"""Images that mean and covariance are taken of, further ones that set the limit, and others at low doses."""
 
 _FILE = "reference.json"
 _QUANTILE = 0.995
 _LEAST_VARIANCE = 1e-6  # networks that see nothing anywhere give statistics that do not vary
 _PATCHES = 16
+_MIDDLE_PATCHES = 2  # along each axis: enough for a median, and a part of the cost of decoding a frame
 _REASONS = 3
+_FAINTEST = 0.25
 
 
 class Reference(BaseModel):
@@ -81,6 +84,11 @@ class Likeness:
     reasons: tuple[tuple[str, float], ...]
 
     @property
+    def because(self) -> str:
+        """The reasons as one line."""
+        return ", ".join(f"{statistic} {deviation:+.0f} σ" for statistic, deviation in self.reasons)
+
+    @property
     def out_of_distribution(self) -> bool:
         """Whether what the ensemble says of the movie cannot be relied on."""
         return self.score > 1
@@ -119,43 +127,80 @@ def likeness(
     return Likeness(float(np.median(distances)) / to.threshold, reasons)
 
 
-def make_reference(
-    ensemble: Ensemble,
-    n_images: int = N_IMAGES,
-    n_held_out: int = N_HELD_OUT,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Reference:
-    """Take the statistics of images that are drawn from the recipe on an ensemble's card.
+def frame_likeness(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble, to: Reference) -> Likeness:
+    """Compare the middle of one frame, four patches at most, with the training images.
 
     Parameters
     ----------
+    frame
+        With shape (rows, columns), finite.
+    pixel_size_A
+        Pixel size of the frame [Å].
     ensemble
         The networks.
+    to
+        The training images.
+    """
+    side = round(_MIDDLE_PATCHES * to.n_pixels * ensemble.card.pixel_size_A / pixel_size_A)
+    first_row, first_column = (max((n - side) // 2, 0) for n in frame.shape)
+    middle = frame[first_row : first_row + side, first_column : first_column + side]
+    return likeness([(middle, pixel_size_A, predict(middle, pixel_size_A, ensemble))], ensemble.card, to)
+
+
+def examine(
+    folder: Path,
+    n_images: int = N_IMAGES,
+    n_held_out: int = N_HELD_OUT,
+    n_faint: int = N_FAINT,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Ensemble, Reference]:
+    """Look at images drawn from the recipe on an ensemble's card, and keep what they tell of it.
+
+    Beside the ensemble, what its training images look like; on its card, where that does not say it yet, the chance
+    that an atom of some probability is there, which makes it another ensemble: its digest changes.
+
+    Parameters
+    ----------
+    folder
+        Of the ensemble.
     n_images, n_held_out
         Images for mean and covariance, and for the threshold.
+    n_faint
+        Images at doses below those of the recipe, down to a quarter, which add to all others where the chance is
+        fitted: in bright ones, hardly an atom is found that is not there.
     progress
         Called with the number of images done.
+
+    Returns
+    -------
+    ensemble : Ensemble
+        With the chance on its card.
+    reference : Reference
+        What was written beside it.
 
     Raises
     ------
     ModelError
         The card does not say what the ensemble was trained on.
     """
-    card = ensemble.card
-    try:
-        config = card.training["config"]
-        recipe, seed = TrainingRecipe.model_validate(config["recipe"]), int(config["seed"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"the recipe of ensemble {ensemble.name}", error, "an ensemble made by `hpcstem train`"
-        ) from error
-    statistics = []
-    stream = np.random.SeedSequence([seed, *b"reference"])
-    for sample in training_samples(recipe, n_images + n_held_out, stream):
-        maps = predict(sample.image, card.pixel_size_A, ensemble)
-        statistics.append(frame_statistics(sample.image, maps, card.atom_radius_A))
-        progress(len(statistics))
-    known, held_out = np.array(statistics[:n_images]), np.array(statistics[n_images:])
+    ensemble = Ensemble.load(folder)
+    recipe, _ = recipe_of(ensemble)
+    lowest = recipe.electrons_per_carbon[0]
+    seen: list[HeldOutImage] = []
+    for image in held_out_images(ensemble, n_images + n_held_out):
+        seen.append(image)
+        progress(len(seen))
+    if ensemble.card.confidence is None:
+        both = list(seen)
+        for image in held_out_images(ensemble, n_faint, "faint", (_FAINTEST * lowest, lowest)):
+            both.append(image)
+            progress(len(both))
+        probability, there = (np.concatenate([getattr(one, key) for one in both]) for key in ("probability", "there"))
+        confidence = fit_confidence(probability, there, len(both))
+        save_card(folder, ensemble.card.model_copy(update={"format": CARD_FORMAT, "confidence": confidence}))
+        ensemble = Ensemble.load(folder)
+    statistics = np.array([one.statistics for one in seen])
+    known, held_out = statistics[:n_images], statistics[n_images:]
     reference = Reference(
         ensemble_sha256=ensemble.digest,
         names=NAMES,
@@ -166,13 +211,10 @@ def make_reference(
         n_held_out=n_held_out,
         n_pixels=recipe.n_pixels,
     )
-    return reference.model_copy(update={"threshold": float(np.quantile(_distance(held_out, reference), _QUANTILE))})
-
-
-def save_reference(folder: Path, reference: Reference) -> Path:
-    """Write `reference.json` beside an ensemble, and return its path."""
+    threshold = float(np.quantile(_distance(held_out, reference), _QUANTILE))
+    reference = reference.model_copy(update={"threshold": threshold})
     write_json(folder / _FILE, json.loads(reference.model_dump_json()))
-    return folder / _FILE
+    return ensemble, reference
 
 
 def load_reference(folder: Path, ensemble: Ensemble) -> Reference | None:

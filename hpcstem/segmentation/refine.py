@@ -21,6 +21,7 @@ from hpcstem.segmentation.position_noise import position_variance
 from hpcstem.segmentation.scan_rows import correct_rows
 from hpcstem.segmentation.spot_fit import FARTHEST_A, SpotFit
 from hpcstem.segmentation.spots import without_spikes
+from hpcstem.segmentation.sublattice_bias import sublattice_bias
 
 _FIRST_SWEEPS, _SECOND_SWEEPS, _LAST_SWEEPS = 1, 2, 2
 _EDGE_A = 1.0  # nearer to it, atoms that nobody sees beyond the edge pull
@@ -87,11 +88,13 @@ def refine(
     fit.sweep(_LAST_SWEEPS)
     variance = position_variance(fit) * fit.noise_correlation()
     sigma = np.sqrt(np.maximum(variance.mean(axis=1) + from_rows / 2, 0))
+    positions = np.column_stack([fit.x, fit.y])
     from_edge = np.minimum(found + 0.5, np.array(image.shape[::-1]) - 0.5 - found).min(axis=1)
     moved = fit.free & (variance > 0).all(axis=1) & (sigma < FARTHEST_A / pixel_size_A)
     moved &= from_edge >= _EDGE_A / pixel_size_A
+    sigma = np.sqrt(sigma**2 + sublattice_bias(positions[moved]))
     return Refined(
-        np.where(moved[:, None], np.column_stack([fit.x, fit.y]), found),
+        np.where(moved[:, None], positions, found),
         np.where(moved, sigma, unmoved.sigma_px),
         moved,
     )

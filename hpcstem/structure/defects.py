@@ -120,8 +120,8 @@ def find_defects(
     graph, rings
         Structure of one frame.
     confidence
-        Of each atom, 0 to 1, with shape (n_atoms,), float; 1 for all if absent. For decoded atoms the species
-        probability times the detection.
+        Of each atom, 0 to 1, with shape (n_atoms,), float; 1 for all if absent. For decoded atoms their
+        probability.
     field_A
         Width and height of the frame [Å].
 
@@ -148,7 +148,7 @@ def find_defects(
 def defects_of_frame(atoms: AtomTable, field_A: tuple[float, float] | None = None) -> list[Defect]:
     """Name the defects of the atoms of one frame; `Defect.atoms` are rows of `atoms`."""
     graph = bond_graph(atoms.positions_A, atoms.species)
-    return find_defects(graph, find_rings(graph), atoms.probability * atoms.detection, field_A)
+    return find_defects(graph, find_rings(graph), atoms.probability, field_A)
 
 
 _Found = tuple[DefectKind, np.ndarray, np.ndarray]

@@ -66,9 +66,9 @@ class Region:
 
 
 def certainty(atoms: AtomTable) -> np.ndarray:
-    """Probability × detection × exp(-σ²/2s²) with s a quarter bond, with shape (n_atoms,), float64, 0 to 1."""
+    """Probability × exp(-σ²/2s²) with s a quarter bond, with shape (n_atoms,), float64, 0 to 1."""
     precise = np.exp(-0.5 * (np.nan_to_num(atoms.sigma_A.astype(float), nan=np.inf) / _SIGMA_SCALE_A) ** 2)
-    return atoms.probability * atoms.detection * precise
+    return atoms.probability * precise
 
 
 def select_region(

@@ -84,6 +84,36 @@ def test_every_frame_is_there_and_can_be_traced(decoded):
     assert not list((folder / "out" / "ledger").glob("*"))
 
 
+def frames_told(dataset):
+    """Frames in the table of frames, each of which must be there once."""
+    found = [(row["movie"], row["frame"]) for row in rows(dataset / "out", "frames.parquet")]
+    assert len(set(found)) == len(found)
+    return set(found)
+
+
+def test_what_frames_show_besides_atoms_is_kept_and_movies_of_another_kind_are_named(dataset, run):
+    assert frames_told(dataset) == atoms_of_frames(dataset / "out").keys()
+    # A bright spot between the atoms, and a frame of nothing but noise.
+    frame = small_frames(1, (160, 160))
+    y, x = np.mgrid[: frame.shape[1], : frame.shape[2]]
+    spot = 4 * frame.max() * np.exp(-((x - 80) ** 2 + (y - 70) ** 2) / 2 / 2.0**2)
+    write_movie(dataset / "movies" / "spot.h5", frame + spot, MovieMetadata(pixel_size_A=PIXEL_A))
+    noise = np.random.default_rng(1).poisson(20.0, (2, 128, 128)).astype(np.float32)
+    write_movie(dataset / "movies" / "noise.h5", noise, MovieMetadata(pixel_size_A=PIXEL_A))
+    again = run("[sn]*")
+    assert again.n_frames_done_now == 3
+    assert frames_told(dataset) >= {(movie, frame) for movie, frame in atoms_of_frames(dataset / "out")}
+    assert [one.path for one in again.unlike] == [str(dataset / "movies" / "noise.h5")]
+    assert again.unlike[0].score > 1
+    assert "σ" in again.unlike[0].because
+    keys = {row["path"]: row["movie"] for row in rows(dataset / "out", "movies.parquet")}
+    candidates = rows(dataset / "out", "candidates.parquet")
+    (here,) = [row for row in candidates if row["movie"] == keys[str(dataset / "movies" / "spot.h5")]]
+    assert np.hypot(here["x_A"] - 80 * PIXEL_A, here["y_A"] - 70 * PIXEL_A) < 1.0
+    told = {(row["movie"], row["frame"]): row["n_candidates"] for row in rows(dataset / "out", "frames.parquet")}
+    assert sum(told.values()) == len(candidates)
+
+
 def test_again_does_nothing(dataset, run):
     before = changes(dataset)
     again = run()
@@ -126,6 +156,7 @@ def test_a_movie_that_changed_is_decoded_again_and_its_neighbours_are_not(datase
     after = atoms_of_frames(dataset / "out")
     assert {frame for name, frame in after if name == key} == {0, 1, 2}
     assert {k: v for k, v in before.items() if k[0] != key} == {k: v for k, v in after.items() if k[0] != key}
+    assert frames_told(dataset) == after.keys()
     row = next(row for row in rows(dataset / "out", "movies.parquet") if row["movie"] == key)
     assert row["file_sha256"] == sha256(movie.path)
 

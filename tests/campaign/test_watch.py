@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from many_movies import PIXEL_A, small_frames
 
-from hpcstem.atoms import AtomTable
+from hpcstem.atoms import AtomTable, read_metadata
 from hpcstem.campaign.watching import WatchSettings, watch
 from hpcstem.errors import HpcstemError
 from hpcstem.files import read_json
@@ -192,14 +192,22 @@ def test_the_report_shows_regions_latency_and_what_is_not_decoded(watched):
     empty = small_frames(2)
     empty[1] = 0
     watched.write("half.h5", empty)
+    watched.write("noise.h5", np.random.default_rng(1).poisson(20.0, (1, 128, 128)).astype(np.float32))
 
     def act():
-        watched.until(lambda: all(watched.state(name) for name in ("a.h5", "junk.h5", "half.h5")))
+        watched.until(lambda: all(watched.state(name) for name in ("a.h5", "junk.h5", "half.h5", "noise.h5")))
 
     summary = watched.run(act)
     page = (watched.out / "report.html").read_text()
     for text in ("Regions to simulate", "frames within the frame time", "junk.h5", "1 empty", "data:image/png"):
         assert text in page, text
+    records = [read_metadata(path) for path in watched.out.glob("atoms/*/*.parquet")]
+    unlike = [Path(one["path"]).name for one in records if one["likeness"]["score"] > 1]
+    assert "noise.h5" in unlike
+    assert "a.h5" not in unlike
+    assert summary.n_unlike == len(unlike)
+    assert f"{len(unlike)} of 4 frames, whose atoms cannot be relied on" in page
+    assert all(one["survey"]["n_obscured"] == 0 for one in records)
     assert summary.problems.keys() == {str(watched.folder / "junk.h5")}
     regions = read_json(watched.out / "regions.json")
     assert len(regions) == summary.n_regions > 0

@@ -142,18 +142,26 @@ TINY = {
 }
 
 
-def test_train_writes_an_ensemble_that_decodes(run_here, finished_run, tmp_path):
+def test_train_writes_an_ensemble_that_decodes(run_here, finished_run, tmp_path, monkeypatch):
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(TINY))
     assert json.loads(run_here("train", config, "--out", tmp_path / "model", "--dry-run")[1])["steps"] == 40
     assert not (tmp_path / "model").exists()
-    found = json.loads(hpcstem("train", config, "--out", tmp_path / "model", "--json").stdout)
+    train = ("train", config, "--out", tmp_path / "model", "--json")
+    found = json.loads(hpcstem(*train, "--no-reference").stdout)
     assert found["ensemble"] == str(tmp_path / "model")
     before = states(tmp_path / "model")
-    again = json.loads(hpcstem("train", config, "--out", tmp_path / "model", "--json").stdout)
-    assert again["sha256"] == found["sha256"]
+    assert "reference.json" not in before
+    monkeypatch.setattr("hpcstem.segmentation.reference.N_IMAGES", 16)
+    monkeypatch.setattr("hpcstem.segmentation.reference.N_HELD_OUT", 8)
+    monkeypatch.setattr("hpcstem.segmentation.reference.N_FAINT", 4)
+    found = json.loads(run_here(*train)[1])
+    examined = states(tmp_path / "model")
+    assert "reference.json" in examined
     weights = "member-00.safetensors"
-    assert states(tmp_path / "model")[weights] == before[weights]
+    assert examined[weights] == before[weights]
+    assert json.loads(run_here(*train)[1]) == found
+    assert states(tmp_path / "model") == examined
     movie = finished_run.folder / "movies" / "sheet.h5"
     site = tmp_path / "serial.yaml"
     site.write_text("executor: serial\n")

@@ -175,7 +175,7 @@ def test_an_absent_file_is_said(tmp_path):
 
 def test_weights_know_edges_certainty_and_noise(arrays):
     table = atom_table([np.array([[1.0, 10.0], [10.0, 10.0], [12.0, 19.0], [11.0, 11.0]])])
-    table = table.with_columns(detection=np.array([1, 1, 1, 0.5]), sigma_A=np.array([0.1, 0.1, 0.1, 0.2]))
+    table = table.with_columns(probability=np.array([1, 1, 1, 0.5]), sigma_A=np.array([0.1, 0.1, 0.1, 0.2]))
     np.testing.assert_allclose(atom_weights(table, (0, 0, 20, 20), 2.0), [0, 1, 0, 0.5])
     got = atom_weights(table, (0, 0, 20, 20), 2.0, diffusion_A=0.1)
     np.testing.assert_allclose(got, [0, 1 / 3, 0, 0.5 / 9], rtol=1e-6)

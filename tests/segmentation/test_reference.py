@@ -1,7 +1,6 @@
 """Whether a movie is of the kind that the ensemble was trained on."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from hpcstem.segmentation import Ensemble
 from hpcstem.segmentation.ensemble import find_ensemble
 from hpcstem.segmentation.frame_statistics import NAMES, patches
 from hpcstem.segmentation.inference import predict
-from hpcstem.segmentation.reference import likeness, load_reference, make_reference, save_reference
+from hpcstem.segmentation.reference import examine, likeness, load_reference
 
 PIXEL_A = 0.16
 
@@ -79,17 +78,19 @@ def test_made_of_the_ensembles_own_recipe(small_folder):
     config = {"recipe": TrainingRecipe(n_pixels=64).model_dump(mode="json"), "seed": 3}
     value = json.loads((small_folder / "ensemble.json").read_text())
     (small_folder / "ensemble.json").write_text(json.dumps({**value, "training": {"config": config}}))
-    ensemble = Ensemble.load(small_folder)
+    before = Ensemble.load(small_folder)
+    assert load_reference(small_folder, before) is None
     seen = []
-    first = make_reference(ensemble, 30, 10, seen.append)
-    assert seen == list(range(1, 41))
-    assert make_reference(ensemble, 30, 10) == first
+    ensemble, first = examine(small_folder, 30, 10, 5, seen.append)
+    assert seen == list(range(1, 46))
     assert first.n_pixels == 64
-    assert load_reference(small_folder, ensemble) is None
-    save_reference(small_folder, first)
+    assert ensemble.card == before.card.model_copy(update={"confidence": ensemble.card.confidence})
+    assert ensemble.card.confidence.n_images == 45
     assert load_reference(small_folder, ensemble) == first
+    again, second = examine(small_folder, 30, 10, 5)
+    assert (again.digest, second) == (ensemble.digest, first)
     with pytest.raises(ModelError, match="another ensemble"):
-        load_reference(small_folder, replace(ensemble, digest="0" * 64))
+        load_reference(small_folder, before)
     (small_folder / "reference.json").write_text("{}")
     with pytest.raises(ModelError, match="hpcstem reference"):
         load_reference(small_folder, ensemble)
@@ -97,7 +98,7 @@ def test_made_of_the_ensembles_own_recipe(small_folder):
 
 def test_without_a_recipe_there_is_none(small_folder):
     with pytest.raises(ModelError, match="recipe"):
-        make_reference(Ensemble.load(small_folder), 2, 2)
+        examine(small_folder, 2, 2)
 
 
 def test_patches_cover_the_frame_once():

@@ -27,7 +27,7 @@ def periodic_sheet(n_x: int, n_y: int) -> tuple[np.ndarray, np.ndarray]:
     return ((cells + basis) * cell_A).reshape(-1, 2), np.diag(cell_A * [n_x, n_y])
 
 
-def table_of(positions_A, species, frame=0, detection=1.0, sigma_A=0.05, movie="m") -> AtomTable:
+def table_of(positions_A, species, frame=0, probability=1.0, sigma_A=0.05, movie="m") -> AtomTable:
     n = len(positions_A)
     return AtomTable(
         movie=np.full(n, movie),
@@ -37,8 +37,8 @@ def table_of(positions_A, species, frame=0, detection=1.0, sigma_A=0.05, movie="
         x_A=positions_A[:, 0],
         y_A=positions_A[:, 1],
         species=species,
-        probability=np.ones(n),
-        detection=np.broadcast_to(detection, n),
+        probability=np.broadcast_to(probability, n),
+        detection=np.ones(n),
         sigma_A=np.full(n, sigma_A),
         track=np.full(n, -1),
     )

@@ -22,7 +22,7 @@ def atoms(sheet) -> AtomTable:
     doubtful = np.linalg.norm(sheet.positions_A - [12.0, 12.0], axis=1) < 9.0
     rng = np.random.default_rng(0)
     noisy_A = sheet.positions_A + rng.normal(0.0, 0.05, sheet.positions_A.shape)
-    return table_of(noisy_A, sheet.species, frame=3, detection=np.where(doubtful, 0.4, 1.0))
+    return table_of(noisy_A, sheet.species, frame=3, probability=np.where(doubtful, 0.4, 1.0))
 
 
 def is_sound(atoms, region):
@@ -33,7 +33,7 @@ def is_sound(atoms, region):
 def test_certain_window_avoids_doubtful_atoms(atoms):
     region = select_region(atoms, "certainty", size_A=15.0)
     assert is_sound(atoms, region)
-    assert atoms.detection[region.atoms].min() == 1.0
+    assert atoms.probability[region.atoms].min() == 1.0
     assert region.score == pytest.approx(certainty(atoms).max())
     assert (np.abs(atoms.positions_A[region.atoms] - region.centre_A) <= 7.5).all()
     assert region.frame == 3

@@ -54,16 +54,18 @@ def reprocess(
     ConfigError
         No such site.
     ModelError
-        No such ensemble.
+        No such ensemble, or what is kept beside it is of another one.
     HpcstemError
         The folder holds something else, cannot be written, or another process works in it.
     """
     started = time.monotonic()
     load_site(site)
     refuse_ranks()
-    from hpcstem.segmentation.ensemble import find_ensemble
+    from hpcstem.segmentation.ensemble import Ensemble, find_ensemble
+    from hpcstem.segmentation.reference import load_reference
 
     described = describe(settings)
+    load_reference(find_ensemble(settings.model), Ensemble.load(settings.model))  # of another ensemble, it is refused
     run = Run(folder)
     analysis = DecodeSegments(
         find_ensemble(settings.model).resolve(),

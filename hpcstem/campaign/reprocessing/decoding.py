@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpcstem.atoms import AtomTable
 from hpcstem.campaign.reprocessing.faults import Cause, Fault, write_note
@@ -15,6 +15,8 @@ from hpcstem.campaign.reprocessing.survey import file_size_and_time
 from hpcstem.errors import HpcstemError, ModelError, MovieError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hpcstem.segmentation import Ensemble
 
 _MOST_UNWRITTEN = 8
@@ -36,6 +38,9 @@ class Member:
         Atoms per species.
     faults
         Index and kind of the frames left out.
+    likeness
+        How far its first whole frame is from the training images, as `hpcstem.segmentation.reference.Likeness`; None
+        where these are not known.
     """
 
     movie: str
@@ -47,6 +52,7 @@ class Member:
     attempt: int
     n_atoms: dict[str, int]
     faults: list[list[int | str]]
+    likeness: dict[str, Any] | None = None
 
     @property
     def n_frames(self) -> int:
@@ -168,6 +174,7 @@ class DecodeSegments:
             "model_sha256": self.digest,
             "config_sha256": self.config_sha256,
             "members": [asdict(member) for member in members],
+            "frames": [frame for table in tables for frame in table.metadata["frames"]],
         }
         AtomTable.concatenate([AtomTable.empty(metadata), *tables]).write(path)
 
@@ -197,8 +204,17 @@ class DecodeSegments:
             attempt=segment.attempt,
             n_atoms=dict(sorted(Counter(table.species.tolist()).items())),
             faults=[[fault.frame, fault.kind.value] for fault in faults],
+            likeness=self._likeness(images, survey.pixel_size_A, ensemble),
         )
         return table, member
+
+    def _likeness(self, images: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> dict[str, Any] | None:
+        from hpcstem.segmentation.reference import frame_likeness, load_reference
+
+        reference = load_reference(self.model, ensemble)
+        if reference is None or not len(images):
+            return None
+        return asdict(frame_likeness(images[0], pixel_size_A, ensemble, reference))
 
     def _note(self, batch: SegmentsChunk, faults: list[Fault]) -> None:
         path = self.notes / f"fault-{batch.name}.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpcstem.atoms import AtomTable, read_metadata
@@ -194,5 +194,10 @@ def rewrite(file: AtomsFile, kept: Sequence[Member], analysis: DecodeSegments) -
         file.path.unlink()
         return
     table = AtomTable.read(file.path)
-    parts = [table[(table.movie == m.movie) & (table.frame >= m.start) & (table.frame < m.stop)] for m in kept]
+    parts = []
+    for m in kept:
+        rows = table[(table.movie == m.movie) & (table.frame >= m.start) & (table.frame < m.stop)]
+        seen = table.metadata.get("frames", ())
+        frames = [one for one in seen if one["movie"] == m.movie and m.start <= one["frame"] < m.stop]
+        parts.append(replace(rows, metadata={"frames": frames}))
     analysis.write(file.path, list(kept), parts)

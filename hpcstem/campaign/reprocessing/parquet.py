@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hpcstem.errors import HpcstemError
 from hpcstem.files import whole_file
+
+_ROWS_AT_ONCE = 50_000
 
 
 def kinds_of(row: type) -> dict[str, type]:
@@ -31,15 +34,17 @@ def write_rows(path: Path, kinds: Mapping[str, type], rows: Iterable[Mapping[str
     kinds
         int, float or str of each column.
     rows
-        Values by column.
+        Values by column; taken as they come, so that a generator needs no memory for all of them.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = {int: pa.int64(), float: pa.float64(), str: pa.string()}
     schema = pa.schema([(name, types[kind]) for name, kind in kinds.items()])
-    with whole_file(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema), temporary, compression="zstd")
+    remaining = iter(rows)
+    with whole_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        while part := list(islice(remaining, _ROWS_AT_ONCE)):
+            writer.write_table(pa.Table.from_pylist(part, schema))
 
 
 def read_rows(path: Path, columns: Iterable[str]) -> list[dict[str, Any]]:

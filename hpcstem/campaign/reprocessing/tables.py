@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
+from hpcstem.atoms import read_metadata
 from hpcstem.campaign.reprocessing.faults import Fault, write_faults
 from hpcstem.campaign.reprocessing.ledger import Ledger
 from hpcstem.campaign.reprocessing.parquet import kinds_of, write_rows
 from hpcstem.campaign.reprocessing.survey import Survey
 from hpcstem.files import write_json
 
+_FRAME_COLUMNS: dict[str, type] = {"movie": str, "frame": int, "contamination_A2": float, "vacuum_A2": float}
+_FRAME_COLUMNS |= {"n_obscured": int, "n_candidates": int}
+_CANDIDATE_COLUMNS: dict[str, type] = {"movie": str, "frame": int, "x_A": float, "y_A": float, "extent_A": float}
+_CANDIDATE_COLUMNS |= {"reason": str}
 _FILE_COLUMNS = {"file": str, "movie": str} | dict.fromkeys(("start", "stop", "n_frames", "n_atoms", "attempts"), int)
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """A movie that is not of the kind that the ensemble was trained on.
+
+    Parameters
+    ----------
+    movie, path
+        Key of the movie, and its file.
+    score
+        As in `hpcstem.segmentation.reference.Likeness`, median over the frames looked at: above 1.
+    because
+        The statistics that are farthest off, one line.
+    """
+
+    movie: str
+    path: str
+    score: float
+    because: str
 
 
 @dataclass(frozen=True)
@@ -39,6 +66,8 @@ class DatasetSummary:
         Time taken.
     faults
         What has no atoms of the movies of this run, and why.
+    unlike
+        The movies of this run that are not like the training images.
     """
 
     n_movies: int
@@ -50,21 +79,31 @@ class DatasetSummary:
     n_atoms: dict[str, int]
     seconds: float
     faults: tuple[Fault, ...]
+    unlike: tuple[Unlike, ...]
 
 
 def write_tables(ledger: Ledger, settings: dict[str, Any]) -> None:
-    """Write `movies.parquet`, `files.parquet` and `faults.parquet`, and remove the notes that are in them now."""
+    """Write the tables of movies, files, frames, candidates and faults, and remove the notes that are in them now."""
     notes = ledger.read_notes
     decoded, atoms, files = _per_movie(ledger)
     columns = {"model": settings["model"], "model_sha256": settings["model_sha256"]}
     columns |= {"config_sha256": settings["config_sha256"], "hpcstem": settings["hpcstem"]}
+    scores = _scores(ledger)
     movies = [
-        {**asdict(survey), "n_frames_done": decoded[key], "n_atoms": atoms[key], **columns}
+        {
+            **asdict(survey),
+            "n_frames_done": decoded[key],
+            "n_atoms": atoms[key],
+            "score": scores[key][0] if key in scores else None,
+            **columns,
+        }
         for key, survey in sorted(ledger.surveys.items())
     ]
-    kinds = kinds_of(Survey) | {"n_frames_done": int, "n_atoms": int} | dict.fromkeys(columns, str)
+    kinds = kinds_of(Survey) | {"n_frames_done": int, "n_atoms": int, "score": float} | dict.fromkeys(columns, str)
     write_rows(ledger.folder / "movies.parquet", kinds, movies)
     write_rows(ledger.folder / "files.parquet", _FILE_COLUMNS, files)
+    write_rows(ledger.folder / "frames.parquet", _FRAME_COLUMNS, _frames(ledger))
+    write_rows(ledger.folder / "candidates.parquet", _CANDIDATE_COLUMNS, _candidates(ledger))
     write_faults(ledger.folder / "faults.parquet", ledger.all_faults())
     for path in notes:
         path.unlink()
@@ -73,6 +112,7 @@ def write_tables(ledger: Ledger, settings: dict[str, Any]) -> None:
 def summarize(ledger: Ledger, movies: list[str], n_frames_done_now: int, seconds: float) -> DatasetSummary:
     """Count what the movies of a run have, and write `summary.json`."""
     decoded, _, _ = _per_movie(ledger)
+    scores = _scores(ledger)
     asked = set(movies)
     surveys = [ledger.surveys[movie] for movie in movies if movie in ledger.surveys]
     n_atoms: Counter[str] = Counter()
@@ -92,9 +132,45 @@ def summarize(ledger: Ledger, movies: list[str], n_frames_done_now: int, seconds
         n_atoms=dict(sorted(n_atoms.items())),
         seconds=seconds,
         faults=faults,
+        unlike=tuple(
+            Unlike(key, ledger.surveys[key].path, *scores[key])
+            for key in sorted(asked & scores.keys() & ledger.surveys.keys())
+            if scores[key][0] > 1
+        ),
     )
     write_json(ledger.folder / "summary.json", asdict(summary))
     return summary
+
+
+def _scores(ledger: Ledger) -> dict[str, tuple[float, str]]:
+    """Median score of each movie that was compared with the training images, and why its farthest frame is so far."""
+    from hpcstem.segmentation.reference import Likeness
+
+    found: dict[str, list[Likeness]] = {}
+    for file in ledger.files:
+        for member in file.members:
+            if member.likeness is not None:
+                found.setdefault(member.movie, []).append(Likeness(**member.likeness))
+    return {
+        movie: (median(one.score for one in several), max(several, key=lambda one: one.score).because)
+        for movie, several in found.items()
+    }
+
+
+def _frames(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    """Cover of each frame, and how much in it stands out."""
+    for file in ledger.files:
+        for frame in read_metadata(file.path).get("frames", ()):
+            kept = {name: frame[name] for name in _FRAME_COLUMNS if name in frame}
+            yield {**kept, "n_candidates": len(frame["candidates"])}
+
+
+def _candidates(ledger: Ledger) -> Iterator[dict[str, Any]]:
+    """Places for unknown species and defects."""
+    for file in ledger.files:
+        for frame in read_metadata(file.path).get("frames", ()):
+            for candidate in frame["candidates"]:
+                yield {"movie": frame["movie"], "frame": frame["frame"], **candidate}
 
 
 def _per_movie(ledger: Ledger) -> tuple[Counter[str], Counter[str], list[dict[str, Any]]]:

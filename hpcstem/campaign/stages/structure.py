@@ -94,7 +94,7 @@ def _movie_structure(job: Job, movie: Movie) -> tuple[AtomTable, dict[str, Any]]
         atoms = table.in_frame(frame)
         graph = bond_graph(atoms.positions_A, atoms.species)
         rings = find_rings(graph)
-        defects = find_defects(graph, rings, atoms.probability * atoms.detection, field_A)
+        defects = find_defects(graph, rings, atoms.probability, field_A)
         frames.append(
             {
                 "frame": int(frame),
@@ -179,5 +179,10 @@ def _write_bonds(job: Job, name: str, table: AtomTable) -> Path:
 
 
 STAGE = Stage(
-    "structure", "calibrate, link, find rings and defects, cut a region", ("frames", "decode"), settings, work
+    "structure",
+    "calibrate, link, find rings and defects, cut a region",
+    ("frames", "decode"),
+    settings,
+    work,
+    version=2,
 )

@@ -69,6 +69,8 @@ class WatchSummary:
         Those of this run.
     n_regions
         Frames with a region to simulate.
+    n_unlike
+        Frames that are not of the kind that the ensemble was trained on.
     latency
         As `hpcstem.campaign.watching.page.latency_facts` gives it, of this run.
     problems
@@ -79,6 +81,7 @@ class WatchSummary:
     n_frames: int
     n_frames_now: int
     n_regions: int
+    n_unlike: int
     latency: dict[str, float | None]
     problems: dict[str, str]
 
@@ -110,9 +113,10 @@ def watch(
     HpcstemError
         No such folder; `out` holds something else, cannot be written, or another process works in it.
     ModelError
-        No such ensemble.
+        No such ensemble, or what is kept beside it is of another one.
     """
-    from hpcstem.segmentation import Ensemble
+    from hpcstem.segmentation.ensemble import Ensemble, find_ensemble
+    from hpcstem.segmentation.reference import load_reference
 
     folder = Path(folder).resolve()
     if not folder.is_dir():
@@ -128,9 +132,12 @@ def watch(
             left.unlink()
         records = Records(run.folder, described["config_sha256"], described["model_sha256"])
         ensemble = Ensemble.load(settings.model)
+        reference = load_reference(find_ensemble(settings.model), ensemble)
         earlier = dict(records.frames)
         started_s = time.time()
-        decoder = FrameDecoder(records, ensemble, settings.refine, settings.region_size_A, started_s, on_frame)
+        decoder = FrameDecoder(
+            records, ensemble, reference, settings.refine, settings.region_size_A, started_s, on_frame
+        )
         on_start(changes.about)
         _Watch(folder, records, decoder, settings, changes, stop).until_stopped()
         now = [record for key, record in records.frames.items() if earlier.get(key) is not record]
@@ -139,6 +146,7 @@ def watch(
             n_frames=len(records.frames),
             n_frames_now=len(now),
             n_regions=sum(record.region is not None for record in records.frames.values()),
+            n_unlike=sum(record.unlike for record in records.frames.values()),
             latency=latency_facts(now, settings.frame_time_s),
             problems={str(path): state.problem for path, state in records.files.items() if state.problem},
         )

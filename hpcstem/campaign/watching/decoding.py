@@ -6,8 +6,8 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpcstem.atoms import AtomTable
     from hpcstem.frames import Movie
     from hpcstem.segmentation import Ensemble
+    from hpcstem.segmentation.reference import Reference
 
 _BLOCK_BYTES = 64_000_000
 
@@ -53,6 +54,8 @@ class FrameDecoder:
         What is decoded, and where it goes.
     ensemble
         The networks.
+    reference
+        What their training images look like; None where that is not known.
     refine
         As in `hpcstem.segmentation.decode_frame`.
     region_size_A
@@ -67,12 +70,13 @@ class FrameDecoder:
         self,
         records: Records,
         ensemble: Ensemble,
+        reference: Reference | None,
         refine: bool,
         region_size_A: float,
         started_s: float,
         on_frame: Callable[[FrameRecord], None],
     ) -> None:
-        self._records, self._ensemble, self._refine = records, ensemble, refine
+        self._records, self._ensemble, self._reference, self._refine = records, ensemble, reference, refine
         self._region_size_A, self._started_s, self._on_frame = region_size_A, started_s, on_frame
         self.last: Shown | None = None
 
@@ -145,10 +149,19 @@ class FrameDecoder:
             n_atoms=dict(sorted(Counter(atoms.species.tolist()).items())),
             defects=dict(sorted(defects.items())),
             region=self._region(atoms) if defects else None,
+            survey=atoms.metadata["frames"][0],
+            likeness=self._likeness(image, pixel_size_A),
         )
         self._records.add(record, atoms)
         self.last = Shown(image, atoms, record)
         self._on_frame(record)
+
+    def _likeness(self, image: np.ndarray, pixel_size_A: float) -> dict[str, Any] | None:
+        from hpcstem.segmentation.reference import frame_likeness
+
+        if self._reference is None:
+            return None
+        return asdict(frame_likeness(image, pixel_size_A, self._ensemble, self._reference))
 
     def _region(self, atoms: AtomTable) -> FlaggedRegion | None:
         from hpcstem.structure.regions import Choice, select_region

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,6 +76,7 @@ def write_report(
         Section("last", "Last frame", _last(last)),
         Section("regions", "Regions to simulate", _regions(frames)),
         Section("defects", "Defects of the last frames", _defects(frames)),
+        Section("unlike", "Unlike the training images", _unlike(frames)),
         Section("problems", "Not decoded", _problems(records)),
     ]
     now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
@@ -93,6 +94,8 @@ def _state(records: Records, frames: list[FrameRecord], about: str, waiting: int
             ("files waiting", count(waiting)),
             ("frames decoded", count(len(frames))),
             ("atoms", ", ".join(f"{count(n)} {symbol}" for symbol, n in sorted(atoms.items())) or "none"),
+            ("atoms left out under contamination", count(sum(one.survey.get("n_obscured", 0) for one in frames))),
+            ("places for unknown species or defects", count(sum(len(_candidates(one)) for one in frames))),
             ("changes noticed by", about),
         ]
     )
@@ -167,6 +170,30 @@ def _defects(frames: list[FrameRecord]) -> list[Block]:
         for record in reversed(frames[-_MOST_ROWS:])
     ]
     return [Table(("file", "defects", "frame", "C", "Si"), rows, "Latest first.", text_columns=2)]
+
+
+def _candidates(record: FrameRecord) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = record.survey.get("candidates", [])
+    return found
+
+
+def _unlike(frames: list[FrameRecord]) -> list[Block]:
+    compared = [(one, one.likeness) for one in frames if one.likeness is not None]
+    if not compared:
+        return [Words("Not compared: `hpcstem reference` keeps beside an ensemble what its training images look like.")]
+    rows = [
+        (
+            Path(record.path).name,
+            ", ".join(f"{statistic} {deviation:+.0f} σ" for statistic, deviation in likeness["reasons"]),
+            str(record.frame),
+            quantity(likeness["score"], 1),
+        )
+        for record, likeness in reversed(compared)
+        if record.unlike
+    ]
+    few, note = shortened(rows, _MOST_ROWS, "frames.")
+    about = f"{len(rows)} of {len(compared)} frames, whose atoms cannot be relied on; latest first."
+    return [Table(("file", "farthest off", "frame", "score"), few, f"{about} {note}".strip(), text_columns=2)]
 
 
 def _problems(records: Records) -> list[Block]:

@@ -60,6 +60,11 @@ class FrameRecord:
         Number of defects by name.
     region
         What to simulate; None where there is no defect, or none that fits.
+    survey
+        What else the frame shows, as `hpcstem.segmentation.frame_record.FrameRecord`; empty where that was not kept.
+    likeness
+        How far it is from the training images, as `hpcstem.segmentation.reference.Likeness`; None where these are not
+        known.
     """
 
     movie: str
@@ -75,6 +80,13 @@ class FrameRecord:
     n_atoms: dict[str, int]
     defects: dict[str, int]
     region: FlaggedRegion | None = None
+    survey: dict[str, Any] = field(default_factory=dict)
+    likeness: dict[str, Any] | None = None
+
+    @property
+    def unlike(self) -> bool:
+        """Whether it is not of the kind that the ensemble was trained on."""
+        return self.likeness is not None and self.likeness["score"] > 1
 
 
 @dataclass

@@ -1,0 +1,174 @@
+"""What chunks and executors cost beyond the decoding of their frames, and the networks' share in a chunk.
+
+Not collected by a normal run. Run it by name, one thread:
+
+    OMP_NUM_THREADS=1 pytest tests/benchmarks/bench_executors.py -s
+
+CPU time of this process and of its workers, the ways in turn, so that a drift of the machine's speed cancels; medians.
+Only the gain of a second worker is wall time: it is printed beside what two processes gain that have nothing to do with
+each other, which is all that the machine has to give at that time.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from many_movies import small_frames
+
+from hpcstem.execution import DaskExecutor, SerialExecutor
+from hpcstem.files import sha256
+from hpcstem.frames import FrameRange, MovieMetadata, open_movie, write_movie
+from hpcstem.segmentation import Ensemble, decode_frame
+from hpcstem.segmentation.chunks import ChunkOfMovie, DecodeChunks
+from hpcstem.segmentation.ensemble import find_ensemble, save_card
+from hpcstem.segmentation.inference import predict_prepared, prepared
+
+PIXEL_A = 0.16
+N_FRAMES, SIDE, PER_CHUNK = 48, 128, 8
+ROUNDS = 5
+
+ALONE = """
+import sys, time, numpy as np, torch
+torch.set_num_threads(1)
+from hpcstem.segmentation import Ensemble, decode_frame
+frames, ensemble = np.load(sys.argv[1]), Ensemble.load("graphene-si")
+decode_frame(frames[0], 0.16, ensemble)
+print("ready", flush=True)
+sys.stdin.readline()
+begun = time.perf_counter()
+for frame in frames:
+    decode_frame(frame, 0.16, ensemble)
+print(time.perf_counter() - begun)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return small_frames(N_FRAMES, (SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def movie(frames, tmp_path_factory):
+    path = tmp_path_factory.mktemp("movie") / "movie.h5"
+    write_movie(path, frames, MovieMetadata(pixel_size_A=PIXEL_A))
+    return open_movie(path)
+
+
+def chunks_of(movie, folder, per_chunk=PER_CHUNK):
+    digest = sha256(movie.path)
+    starts = range(0, movie.n_frames, per_chunk)
+    ranges = [FrameRange(start, min(start + per_chunk, movie.n_frames)) for start in starts]
+    return [ChunkOfMovie(movie, r, folder / f"{r.start}.parquet", digest) for r in ranges]
+
+
+def cpu_s():
+    """CPU time of this process and of those that it started [s]."""
+    me = psutil.Process()
+    return sum(one.cpu_times().user + one.cpu_times().system for one in (me, *me.children(recursive=True)))
+
+
+def spent(work):
+    begun = cpu_s()
+    work()
+    return cpu_s() - begun
+
+
+def test_cost_beyond_a_bare_loop(movie, frames, tmp_path):
+    ensemble = Ensemble.load("graphene-si")
+    analysis = DecodeChunks(find_ensemble("graphene-si"), ensemble.digest)
+    with DaskExecutor(1) as dask:
+        ways = {
+            "bare": lambda: [decode_frame(frame, PIXEL_A, ensemble) for frame in frames],
+            "serial": lambda: SerialExecutor().run(analysis, chunks_of(movie, tmp_path / "serial")),
+            "one Dask worker": lambda: dask.run(analysis, chunks_of(movie, tmp_path / "dask")),
+        }
+        for work in ways.values():
+            work()
+        seconds = {name: [] for name in ways}
+        for _ in range(ROUNDS):
+            for name, work in ways.items():
+                seconds[name].append(spent(work))
+    bare = seconds["bare"]
+    print(f"\nbare loop: {statistics.median(bare) / N_FRAMES * 1e3:.1f} ms per frame of {SIDE}², {PER_CHUNK} per chunk")
+    for name in ("serial", "one Dask worker"):
+        beyond = [(one - other) / N_FRAMES * 1e3 for one, other in zip(seconds[name], bare, strict=True)]
+        ratio = statistics.median(one / other for one, other in zip(seconds[name], bare, strict=True))
+        each = ", ".join(f"{one:+.2f}" for one in beyond)
+        print(f"{name}: {ratio:.3f} × that, {statistics.median(beyond):+.2f} ms per frame beyond it ({each})")
+
+
+def test_gain_of_a_second_worker(movie, frames, tmp_path):
+    np.save(tmp_path / "frames.npy", frames)
+    analysis = DecodeChunks(find_ensemble("graphene-si"), Ensemble.load("graphene-si").digest)
+    gains = {"two processes apart": [], "two Dask workers": []}
+    with DaskExecutor(1) as one, DaskExecutor(2) as two:
+        for executor in (one, two):
+            executor.run(analysis, chunks_of(movie, tmp_path / "warm"))
+        for _ in range(3):
+            alone, together = apart(tmp_path / "frames.npy", 1), apart(tmp_path / "frames.npy", 2)
+            gains["two processes apart"].append(2 * alone / together)
+            wall = []
+            for executor in (one, two):
+                begun = time.perf_counter()
+                executor.run(analysis, chunks_of(movie, tmp_path / "out"))
+                wall.append(time.perf_counter() - begun)
+            gains["two Dask workers"].append(wall[0] / wall[1])
+    for name, found in gains.items():
+        print(f"\n{name}: {statistics.median(found):.2f} × one ({', '.join(f'{g:.2f}' for g in found)})", end="")
+    print(f"; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+def apart(path, n_processes):
+    """Longest wall time of processes that decode the same frames at the same time [s]."""
+    programs = [
+        subprocess.Popen([sys.executable, "-c", ALONE, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(n_processes)
+    ]
+    for program in programs:
+        assert program.stdout.readline() == "ready\n"
+    for program in programs:
+        program.stdin.write("go\n")
+        program.stdin.flush()
+    return max(float(program.communicate()[0]) for program in programs)
+
+
+@pytest.mark.parametrize("n_members", [3, 20])
+def test_share_of_the_networks(n_members, tmp_path):
+    folder, shipped = tmp_path / "model", find_ensemble("graphene-si")
+    card = Ensemble.load(shipped).card
+    folder.mkdir()
+    names = tuple(f"member-{i:02d}.safetensors" for i in range(n_members))
+    for i, name in enumerate(names):
+        shutil.copy(shipped / card.members[i % len(card.members)], folder / name)
+    save_card(folder, card.model_copy(update={"members": names}))
+    ensemble = Ensemble.load(folder)
+    frames = small_frames(2, (512, 512))
+    write_movie(tmp_path / "movie.h5", frames, MovieMetadata(pixel_size_A=PIXEL_A))
+    analysis = DecodeChunks(folder, ensemble.digest)
+    (chunk,) = chunks_of(open_movie(tmp_path / "movie.h5"), tmp_path)
+    images = [prepared(frame, PIXEL_A, ensemble) for frame in frames]
+    predict_prepared(images[0][:64, :64], ensemble)
+    whole, bare = [], []
+    for _ in range(2):
+        whole.append(spent(lambda: analysis.process(chunk)))
+        bare.append(spent(lambda: [predict_prepared(image, ensemble) for image in images]))
+    share = statistics.median(b / w for b, w in zip(bare, whole, strict=True))
+    print(
+        f"\n{n_members} members, 512²: chunk {statistics.median(whole) / 2:.2f} s per frame, networks alone "
+        f"{statistics.median(bare) / 2:.2f} s: {share:.3f} of it"
+    )
