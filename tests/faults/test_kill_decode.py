@@ -6,7 +6,7 @@ import pytest
 from killing import DEADLINE_S, descendants, finish, kill, n_chunks, started, wait_for, wait_until_gone
 from small_run import SMALL, atoms, hpcstem, site, stages, states, write_campaign
 
-N_FRAMES = 10
+N_FRAMES = 16
 WORKER = "spawn_main"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,11 @@ class DatasetSettings:
 
 def describe(settings: DatasetSettings) -> dict[str, Any]:
     """Content of `dataset.json`; its hash is over all that decides the atoms of a movie."""
+    from hpcstem.segmentation.chunks import FORMAT
     from hpcstem.segmentation.ensemble import Ensemble
 
     ensemble = Ensemble.load(settings.model)
-    decides = {"model_sha256": ensemble.digest, "refine": settings.refine}
+    decides = {"model_sha256": ensemble.digest, "refine": settings.refine, "decoding": FORMAT}
     config_sha256 = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
     return {
         "format": 1,
@@ -67,11 +69,17 @@ def check_owner(run: Run, described: dict[str, Any], settings_file: str = SETTIN
         if held.get("format") != described["format"]:
             raise HpcstemError(f"{path}", f"format {held.get('format')}", f"format {described['format']}")
         if held.get("config_sha256") != described["config_sha256"]:
-            got = f"model {held.get('model')} {str(held.get('model_sha256'))[:12]}, refine {held.get('refine')}"
-            now = f"{described['model']} {described['model_sha256'][:12]}, refine {described['refine']}"
+            got, now = _in_words(held), _in_words(described)
             raise HpcstemError(
                 f"{run.folder} holds atoms of other settings", got, f"these, or another --out than for {now}"
             )
     elif any(name != "run.lock" and not name.startswith(f".{path.name}.") for name in names):
         got = f"other files and no {settings_file}"
         raise HpcstemError(f"{run.folder} cannot take the results", got, "a new or empty --out folder")
+
+
+def _in_words(described: Mapping[str, Any]) -> str:
+    return (
+        f"model {described.get('model')} {str(described.get('model_sha256'))[:12]}, refine {described.get('refine')}, "
+        f"version {described.get('decoding')} of decoding"
+    )
