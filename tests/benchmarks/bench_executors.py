@@ -161,12 +161,12 @@ def test_share_of_the_networks(n_members, tmp_path):
     write_movie(tmp_path / "movie.h5", frames, MovieMetadata(pixel_size_A=PIXEL_A))
     analysis = DecodeChunks(folder, ensemble.digest)
     (chunk,) = chunks_of(open_movie(tmp_path / "movie.h5"), tmp_path)
-    images = [prepared(frame, PIXEL_A, ensemble) for frame in frames]
-    predict_prepared(images[0][:64, :64], ensemble)
+    images = prepared(frames, PIXEL_A, ensemble)
+    list(predict_prepared(images[:1, :64, :64], ensemble))
     whole, bare = [], []
     for _ in range(2):
         whole.append(spent(lambda: analysis.process(chunk)))
-        bare.append(spent(lambda: [predict_prepared(image, ensemble) for image in images]))
+        bare.append(spent(lambda: list(predict_prepared(images, ensemble))))
     share = statistics.median(b / w for b, w in zip(bare, whole, strict=True))
     print(
         f"\n{n_members} members, 512²: chunk {statistics.median(whole) / 2:.2f} s per frame, networks alone "
