@@ -250,20 +250,21 @@ def bench_indirect():
     from hpcstem.potentials.indirect import indirect_inference
     from hpcstem.potentials.streaming import InMemory, segments
 
-    trajectory = toy_trajectory(600, 0.02, key=1)
     equations = ForceEquations(BASIS, SYMBOLS, 0.02, mobility=MOBILITY)
-    for n_frames in (100, 600):
+    # Trajectories of their own, so that draws are independent.
+    for n_frames, keys in ((100, range(11, 19)), (600, (1,))):
         draws = []
-        for first in range(0, 600, n_frames):
-            if n_frames == 100 and first >= 300:
-                break
-            part = trajectory[first : first + n_frames]
+        for key in keys:
+            trajectory = toy_trajectory(n_frames, 0.02, key=key)
+            parts = segments(InMemory(trajectory), 16)
             start = time.process_time()
             with SerialExecutor() as executor:
-                draws.append(errors(indirect_inference(executor.run, segments(InMemory(part), 16), equations, 1)))
+                draws.append(errors(indirect_inference(executor.run, parts, equations, 1, n_steps=50)))
             cpu_s = time.process_time() - start
-        summarised("indirect", draws, frames=n_frames, interval=0.02, cpu_s=cpu_s)
-        plain = [errors(fitted(trajectory[:n_frames], 0.02, rule)) for rule in ("euler", "trapezoid", "simpson")]
+        depths = np.array([draw["depth"] for draw in draws], float)
+        summarised("indirect", draws, frames=n_frames, interval=0.02, cpu_s=cpu_s,
+                   depth_mean=list(depths.mean(axis=0)), depth_spread=list(depths.std(axis=0)))  # fmt: skip
+        plain = [errors(fitted(trajectory, 0.02, rule)) for rule in ("euler", "trapezoid", "simpson")]
         say(
             "indirect",
             frames=n_frames,
