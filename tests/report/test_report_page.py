@@ -265,22 +265,35 @@ def test_large_frames_stay_within_the_limit(run: Path) -> None:
     assert build_report(run).stat().st_size < 8_000_000
 
 
-@pytest.mark.parametrize(("bytes_per_ratio", "ratio"), [(300_000, 2.0), (400_000, 1.5), (600_000, 1.0)])
+@pytest.fixture
+def n_pictures(whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Of the report of the run."""
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "embed", lambda figure, ratio: Embedded("data:,", 1, 1))
+        return len(read(build_report(whole_run, tmp_path / "small.html")).images)
+
+
+@pytest.mark.parametrize(("MB_per_ratio", "ratio"), [(3.6, 2.0), (4.8, 1.5), (7.2, 1.0)])
 def test_page_is_made_only_as_coarse_as_it_must_be(
-    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_per_ratio: int, ratio: float
+    whole_run: Path, n_pictures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, MB_per_ratio: float, ratio: float
 ) -> None:
+    def letters(pixel_ratio: float) -> int:
+        return int(MB_per_ratio * 1e6 / n_pictures * pixel_ratio)
+
     def embed(figure: object, pixel_ratio: float) -> Embedded:
-        return Embedded("data:image/png;base64," + "A" * int(bytes_per_ratio * pixel_ratio), 1, 1)
+        return Embedded("data:image/png;base64," + "A" * letters(pixel_ratio), 1, 1)
 
     monkeypatch.setattr(build, "embed", embed)
     page = read(build_report(whole_run, tmp_path / "report.html"))
-    assert {len(image) for image in page.images} == {22 + int(bytes_per_ratio * ratio)}
+    assert {len(image) for image in page.images} == {22 + letters(ratio)}
 
 
 def test_page_that_cannot_be_small_enough_is_refused(
-    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole_run: Path, n_pictures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "embed", lambda figure, ratio: Embedded("data:," + "A" * 1_000_000, 1, 1))
+    monkeypatch.setattr(
+        build, "embed", lambda figure, ratio: Embedded("data:," + "A" * (12_200_000 // n_pictures), 1, 1)
+    )
     with pytest.raises(HpcstemError, match=r"12\.\d MB; wanted at most 8 MB"):
         build_report(whole_run, tmp_path / "none.html")
     assert not (tmp_path / "none.html").exists()
