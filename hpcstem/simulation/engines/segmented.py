@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from hpcstem.simulation.segments import SegmentLog
 
 MAX_CORRECTIONS = 5
 _FIRST_STEP = "first-step.json"
+_TOLD_TOGETHER_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,23 @@ def run_segments(program: Program, folder: Path, deadline: Deadline) -> list[Fra
                 if program.is_done(segment, n_done):
                     log.end(n_done + program.n_made(segment), "finished")
                     continue
-                if ending == Ending.STOPPED:
+                if ending == Ending.STOPPED or (ending == Ending.ITSELF and _has_to_end(deadline)):
                     raise _stopped(log, n_reached, deadline)
                 n_corrections = _correct(program, segment, log, n_reached, n_corrections, status)
             finally:
                 program.tidy(segment)
+
+
+def _has_to_end(deadline: Deadline) -> bool:
+    """Whether this process is told to end, now or in a moment.
+
+    Whoever ends an allocation tells all its processes, the program perhaps before the one that watches it. That the
+    program ended too early is then no failure of its own.
+    """
+    until_s = time.monotonic() + _TOLD_TOGETHER_S
+    while deadline.allows(0) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    return not deadline.allows(0)
 
 
 def _stopped(log: SegmentLog, n_steps: int, deadline: Deadline) -> SegmentEnded:
