@@ -17,6 +17,14 @@ WORKER_ENVIRONMENT = {
     variable: "1" for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 }
 
+_SETTINGS = {
+    # The scheduler always serves HTTP, without a password: give it no pages.
+    "distributed.scheduler.http.routes": [],
+    # Dask has workers hand back the memory of every array at once. To get it again, page by page, takes longer than most
+    # of what is done with a frame.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+}
+
 
 def available_cores() -> int:
     """Number of processor cores that this process may use."""
@@ -62,8 +70,7 @@ def local_cluster(
 
     memory = {} if memory_per_worker_GB is None else {"memory_limit": int(memory_per_worker_GB * 1e9)}
     with tempfile.TemporaryDirectory(prefix="hpcstem-dask-", dir=_folder(scratch), ignore_cleanup_errors=True) as spill:
-        # The scheduler always serves HTTP, without a password: give it no pages.
-        with dask.config.set({"distributed.scheduler.http.routes": []}):
+        with dask.config.set(_SETTINGS):
             try:
                 cluster = LocalCluster(
                     n_workers=n_workers,

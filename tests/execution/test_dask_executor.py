@@ -90,10 +90,11 @@ def test_batches_in_flight_are_bounded(dask_executor):
 
 @dataclass(frozen=True)
 class Environment:
-    """Thread settings and current folder of the worker."""
+    """What a worker's libraries are told."""
 
     def process(self, batch):
-        return {os.environ["OMP_NUM_THREADS"], os.environ["NUMBA_NUM_THREADS"]}
+        names = "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"
+        return {(name, os.environ.get(name)) for name in names}
 
     def merge(self, left, right):
         return left | right
@@ -102,9 +103,10 @@ class Environment:
         return partial
 
 
-def test_libraries_start_no_threads_in_workers(dask_executor):
+def test_libraries_start_no_threads_in_workers_and_memory_is_kept(dask_executor):
     assert dask_executor.workers == 2
-    assert dask_executor.run(Environment(), range(4)) == {"1"}
+    found = dask_executor.run(Environment(), range(4))
+    assert found == {("OMP_NUM_THREADS", "1"), ("NUMBA_NUM_THREADS", "1"), ("MALLOC_TRIM_THRESHOLD_", None)}
 
 
 def inet_connections(process):
