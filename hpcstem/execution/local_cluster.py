@@ -17,11 +17,11 @@ WORKER_ENVIRONMENT = {
     variable: "1" for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 }
 
-_SETTINGS = {
+_SETTINGS: dict[str, list[str] | None] = {
     # The scheduler always serves HTTP, without a password: give it no pages.
     "distributed.scheduler.http.routes": [],
-    # Dask has workers hand back the memory of every array at once. To get it again, page by page, takes longer than most
-    # of what is done with a frame.
+    # Dask has workers hand back the memory of every array at once. To get it again, page by page, takes longer than
+    # most of what is done with a frame.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
 
