@@ -125,7 +125,8 @@ def test_pickle(small_folder, rng):
     assert copy.digest == ensemble.digest
     assert copy._networks == []
     np.testing.assert_array_equal(predict(frame, 0.16, copy).atom, before.atom)
-    assert len(pickle.dumps(ensemble)) == len(pickle.dumps(Ensemble.load(small_folder)))
+    # The networks themselves would double it; which of its strings are one object differs by some bytes.
+    assert len(pickle.dumps(ensemble)) < 1.1 * len(pickle.dumps(Ensemble.load(small_folder)))
 
 
 def test_threads_see_all_members_or_wait(small_folder):
