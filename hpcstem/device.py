@@ -50,7 +50,7 @@ class Device:
 
 
 CPU = Device()
-_GPU_PIXELS = 2**20  # of a network with 16 channels: within a gigabyte of its memory
+_GPU_PIXELS = 2**20  # sixteen frames of 256²
 
 
 def find_device(local_rank: int = 0) -> Device:

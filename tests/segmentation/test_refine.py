@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial import cKDTree
 from simulated import PROBE, acquisition
 
 from hpcstem.frames import open_movie
@@ -21,7 +20,6 @@ from hpcstem.segmentation.profile import fit_profile
 from hpcstem.segmentation.score import score
 from hpcstem.segmentation.spot_fit import SpotFit
 from hpcstem.segmentation.spots import GAUSSIANS, draw
-from hpcstem.segmentation.sublattice_bias import sublattice_bias
 from hpcstem.structure.graphene import graphene_sheet
 
 SHAPE, PIXEL_A = (512, 500), 0.1
@@ -130,22 +128,6 @@ def test_uncertainty_covers_a_probe_that_is_not_round():
     z_scores = np.concatenate(z_scores)
     print(f"z-scores {z_scores.std():.3f}")
     assert 0.9 < z_scores.std() < 1.1
-
-
-@pytest.mark.parametrize(("shift_A", "noise_A"), [(0.0, 0.06), (0.04, 0.06), (0.04, 0.02)])
-def test_a_shift_of_the_sublattices_is_told_from_noise(shift_A, noise_A, rng):
-    sheet = graphene_sheet(40.0, 40.0).positions[:, :2]
-    neighbours = cKDTree(sheet).query(sheet, k=2)[1][:, 1]
-    one_side = np.sin(3 * np.arctan2(*(sheet[neighbours] - sheet).T[::-1])) > 0
-    bent = sheet @ np.array([[1.02, 0.03], [0.0, 0.98]]) + rng.normal(0, noise_A, sheet.shape)
-    bent[:, 0] += np.where(one_side, shift_A, -shift_A)
-    assert sublattice_bias(bent) == pytest.approx(shift_A**2 / 2, rel=0.25)
-
-
-def test_other_lattices_have_no_such_shift(rng):
-    square = np.stack(np.meshgrid(np.arange(30.0), np.arange(30.0)), axis=-1).reshape(-1, 2)
-    for positions in (square, rng.uniform(0, 30, (600, 2)), square[:20], np.zeros((0, 2))):
-        assert sublattice_bias(positions) == 0.0
 
 
 def test_rows_are_put_right_in_part():
