@@ -1,5 +1,7 @@
 """The device layer: each maker's GPU under the names that torch has for it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,8 +12,9 @@ from hpcstem.device import CPU, find_device
 def pretend(monkeypatch):
     """Let torch report GPUs that are not there."""
 
-    def gpus(kind, count=2, hip=None, bfloat16=True, sends=True):
+    def gpus(kind, count=2, hip=None, bfloat16=True, sends=True, processor=()):
         cuda, xpu = kind == "cuda", kind == "xpu"
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(processor, True), raising=False)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"card {index}")
@@ -30,7 +33,19 @@ def test_without_a_gpu_the_processor(pretend):
     pretend(None)
     assert find_device(3) == CPU
     assert (CPU.torch_name, CPU.autocast, CPU.backend, CPU.channels_last) == ("cpu", None, "gloo", True)
-    assert str(CPU) == "CPU cpu (processor), float32, groups over gloo"
+    assert str(CPU) == "CPU cpu (processor), float32 for inference, float32 for training, groups over gloo"
+
+
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16"])
+def test_a_processor_that_multiplies_bfloat16(pretend, instructions):
+    pretend(None, processor=["avx2", instructions])
+    assert find_device() == replace(CPU, autocast="bfloat16", inference="bfloat16")
+
+
+def test_a_torch_that_does_not_tell_what_the_processor_can(pretend, monkeypatch):
+    pretend(None)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert find_device() == CPU
 
 
 def test_cuda(pretend):
@@ -38,7 +53,9 @@ def test_cuda(pretend):
     device = find_device(3)
     assert (device.platform, device.torch_name, device.name) == ("CUDA", "cuda:1", "card 1")
     assert (device.autocast, device.backend, device.channels_last) == ("bfloat16", "nccl", True)
-    assert str(device) == "CUDA cuda:1 (card 1), float32 or mixed with bfloat16, groups over nccl"
+    assert device.inference == "float32"
+    numbers = "float32 for inference, float32 or mixed with bfloat16 for training"
+    assert str(device) == f"CUDA cuda:1 (card 1), {numbers}, groups over nccl"
 
 
 def test_an_old_card_in_a_build_without_nccl(pretend):

@@ -116,7 +116,9 @@ class Ensemble:
         return cls(path.name, card, weights, ensemble_digest(path, card))
 
     def networks(self) -> list[UNet]:
-        """Members ready for inference on this process's device, float32, batch normalisation folded; built once.
+        """Members ready for inference on this process's device, in its type of numbers; built once.
+
+        Batch normalisation is folded into the convolutions before they are rounded.
 
         Raises
         ------
@@ -138,7 +140,8 @@ class Ensemble:
                     raise ModelError(
                         f"weights {name} of ensemble {self.name}", error, "the card's architecture"
                     ) from error
-                networks.append(network.fuse().to(device.torch_name, memory_format=layout))  # type: ignore[call-overload]
+                numbers = getattr(torch, device.inference)
+                networks.append(network.fuse().to(device.torch_name, numbers, memory_format=layout))  # type: ignore[call-overload]
             self._networks[:] = networks  # all at once: another thread must never see some of the members
         return self._networks
 

@@ -107,7 +107,7 @@ def predict_prepared(images: np.ndarray, ensemble: Ensemble) -> Iterator[Probabi
     for first in range(0, len(images), at_once):
         batch = torch.from_numpy(np.pad(images[first : first + at_once], padding, mode="symmetric"))
         layout = torch.channels_last if device.channels_last else torch.contiguous_format
-        batch = batch[:, None].to(device.torch_name, memory_format=layout)
+        batch = batch[:, None].to(device.torch_name, getattr(torch, device.inference), memory_format=layout)
         with torch.inference_mode():
             maps = (network(batch).softmax(dim=1, dtype=torch.float32)[..., :rows, :columns] for network in networks)
             total = next(maps)

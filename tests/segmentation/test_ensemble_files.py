@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from hpcstem.device import CPU
 from hpcstem.errors import ModelError
 from hpcstem.segmentation import Ensemble
+from hpcstem.segmentation import ensemble as ensemble_files
 from hpcstem.segmentation.ensemble import EnsembleCard, find_ensemble, save_card, save_member
 from hpcstem.segmentation.inference import predict
 from hpcstem.segmentation.unet import UNet
@@ -35,7 +37,8 @@ def test_round_trip(small_folder):
     assert Ensemble.load(small_folder).digest == ensemble.digest
 
 
-def test_half_precision_changes_little(tmp_path, small_folder):
+def test_half_precision_changes_little(small_folder, monkeypatch):
+    monkeypatch.setattr(ensemble_files, "find_device", lambda: CPU)  # float32, whatever the processor can
     network = UNet(3, 2, (1, 1, 2, 1, 1, 1, 1)).eval()
     save_member(small_folder / "member-00.safetensors", network.state_dict())
     read = Ensemble.load(small_folder).networks()[0]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from simulated import frames_and_truth
 
-from hpcstem.device import find_device
+from hpcstem.device import CPU, find_device
 from hpcstem.errors import MovieError
 from hpcstem.imaging.resample import resampled_length
-from hpcstem.segmentation import decode, decode_frame, inference
+from hpcstem.segmentation import Ensemble, decode, decode_frame, inference
+from hpcstem.segmentation import ensemble as ensemble_files
 from hpcstem.segmentation.decoding import decode_frames
 from hpcstem.segmentation.inference import predict
 from hpcstem.segmentation.score import away_from_edge, match
@@ -132,6 +133,16 @@ def test_no_frames(ensemble):
 def test_field_too_small(ensemble):
     with pytest.raises(MovieError, match="at least 4"):
         decode_frame(np.ones((256, 256)), 0.01, ensemble)
+
+
+@pytest.mark.skipif(find_device().inference == "float32", reason="the processor has no instructions for bfloat16")
+def test_bfloat16_finds_the_same_atoms(frame, whole, monkeypatch):
+    for module in (inference, ensemble_files):
+        monkeypatch.setattr(module, "find_device", lambda: CPU)
+    in_float32 = decode_frame(frame, PIXEL_A, Ensemble.load("graphene-si"))
+    np.testing.assert_array_equal(whole.species, in_float32.species)
+    np.testing.assert_allclose(whole.positions_A, in_float32.positions_A, atol=2e-3)
+    np.testing.assert_allclose(whole.probability, in_float32.probability, atol=0.01)
 
 
 def test_frames_side_by_side_are_seen_as_each_alone(ensemble, monkeypatch):
