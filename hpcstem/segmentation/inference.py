@@ -83,7 +83,7 @@ def predict(frame: np.ndarray, pixel_size_A: float, ensemble: Ensemble) -> Proba
 def predict_prepared(images: np.ndarray, ensemble: Ensemble) -> Iterator[ProbabilityMaps]:
     """Run every member on frames that `prepared` returned, or on parts of them.
 
-    On a processor one frame after another, on a GPU several at once: there, one frame is too little work.
+    Several at once where one is too little work for the device, as on a GPU.
 
     Parameters
     ----------

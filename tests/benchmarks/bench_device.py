@@ -28,6 +28,7 @@ from hpcstem.segmentation.training import Conduct, train_member
 
 PIXEL_A = 0.08
 DEVICE = find_device()
+NUMBERS = getattr(torch, DEVICE.inference)
 SHORT = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SECONDS = float(os.environ.get("SECONDS", "15"))
 STEPS = int(os.environ.get("STEPS", "120"))
@@ -94,7 +95,7 @@ def networks():
             n_frames = max(2**22 // n_pixels**2 // (1 if n_members < 20 else 4), 2)
             images = prepared(movie(n_frames, 2 * n_pixels), PIXEL_A, ensemble)
             with FlopCounterMode(display=False) as counter, torch.inference_mode():
-                ensemble.networks()[0](torch.from_numpy(images[:1, None]).to(DEVICE.torch_name))
+                ensemble.networks()[0](torch.from_numpy(images[:1, None]).to(DEVICE.torch_name, NUMBERS))
             for short in SHORT:
                 for tf32 in (True, False) if short == "float32" else (True,):
                     torch.backends.cudnn.allow_tf32 = tf32
@@ -118,7 +119,7 @@ def bare(images, ensemble):
     """Forward passes alone, of images that are on the device, in batches of the same size."""
     layout = torch.channels_last if DEVICE.channels_last else torch.contiguous_format
     at_once = max(2**20 // images[0].size, 1)
-    there = torch.from_numpy(images[:, None]).to(DEVICE.torch_name, memory_format=layout).split(at_once)
+    there = torch.from_numpy(images[:, None]).to(DEVICE.torch_name, NUMBERS, memory_format=layout).split(at_once)
 
     def work():
         with torch.inference_mode():

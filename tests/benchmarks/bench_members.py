@@ -15,9 +15,12 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
+from hpcstem.device import find_device
 from hpcstem.segmentation import Ensemble
 
 ROUNDS = 7
+NUMBERS = getattr(torch, find_device().inference)
+TOLERANCE = 0.1 if torch.bfloat16 == NUMBERS else 1e-4  # of logits
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,7 +42,7 @@ def ratio(one, other):
     """CPU time of one over that of the other, and both must give the same."""
     seconds = [], []
     with torch.inference_mode():
-        assert torch.allclose(one(), other(), atol=1e-4)
+        assert torch.allclose(one(), other(), atol=TOLERANCE)
         for _ in range(ROUNDS):
             for work, spent in zip((one, other), seconds, strict=True):
                 start = time.process_time()
@@ -49,7 +52,7 @@ def ratio(one, other):
 
 
 def images(n_pixels, n_frames=1):
-    return torch.from_numpy(np.random.default_rng(1).normal(size=(n_frames, 1, n_pixels, n_pixels)).astype(np.float32))
+    return torch.from_numpy(np.random.default_rng(1).normal(size=(n_frames, 1, n_pixels, n_pixels))).to(NUMBERS)
 
 
 @pytest.mark.parametrize("n_pixels", [128, 256])
