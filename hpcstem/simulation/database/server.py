@@ -61,6 +61,8 @@ def serve(folder: Path, idle_s: float | None = None) -> None:
         store.close()
         (folder / STATE_FILE).unlink(missing_ok=True)
         socket_path.unlink(missing_ok=True)
+        if socket_path.parent != folder:
+            socket_path.parent.rmdir()
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
