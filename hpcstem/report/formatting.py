@@ -32,6 +32,17 @@ def count(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
+def counted(n: int, thing: str) -> str:
+    """Write how many there are of a thing.
+
+    Examples
+    --------
+    >>> counted(1, "movie"), counted(2000, "frame")
+    ('1 movie', '2,000 frames')
+    """
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
 def plus_minus(mean: float | None, deviation: float | None, decimals: int, unit: str = "") -> str:
     """Write a mean and its standard deviation; the mean alone where the deviation is not known."""
     if deviation is None or not math.isfinite(deviation) or mean is None:

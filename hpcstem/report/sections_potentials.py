@@ -9,7 +9,7 @@ import numpy as np
 from hpcstem.errors import HpcstemError
 from hpcstem.report.figures_forces import fitted_potentials, mean_force
 from hpcstem.report.figures_rdf import radial_distributions
-from hpcstem.report.formatting import UNKNOWN, count, pair_label, plus_minus, quantity
+from hpcstem.report.formatting import UNKNOWN, count, counted, pair_label, plus_minus, quantity
 from hpcstem.report.page import Absent, Block, Picture, Section, Table, Words, shortened
 from hpcstem.report.records import Fits, FittedMovie, RdfSummary
 from hpcstem.report.run import Run
@@ -57,8 +57,8 @@ def forces_section(run: Run) -> Section | None:
     known = [movie for movie in run.fits.movies if movie.is_identifiable]
     blocks: list[Block] = [
         Words(
-            f"Pair forces are identifiable in {count(len(known))} of {count(len(run.fits.movies))} movies. They are "
-            "where the frame before predicts the motion, on blocks that were held out, better with pair forces than "
+            f"Pair forces are identifiable in {count(len(known))} of {counted(len(run.fits.movies), 'movie')}. They "
+            "are where the frame before predicts the motion, on blocks that were held out, better with pair forces than "
             "with a spring to each atom’s mean place."
         ),
         _verdicts(run.fits.movies),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpcstem.report.formatting import UNKNOWN, count, duration, quantity
+from hpcstem.report.formatting import UNKNOWN, count, counted, duration, quantity
 from hpcstem.report.page import Absent, Block, Facts, Section, Table, Verbatim, shortened
 from hpcstem.report.run import Run
 from hpcstem.report.sections_structure import defect_totals
@@ -18,7 +18,7 @@ def summary_section(run: Run) -> Section:
         n_frames = sum(movie.n_frames or 0 for movie in movies)
         faults = [run.faults(movie.name) for movie in movies]
         n_faults = count(sum(len(found or []) for found in faults)) if None not in faults else UNKNOWN
-        pairs.append(("Input", f"{count(len(movies))} movies, {count(n_frames)} frames, {n_faults} faulty frames"))
+        pairs.append(("Input", f"{counted(len(movies), 'movie')}, {counted(n_frames, 'frame')}, {n_faults} faulty"))
     pairs += _decode_pairs(run) + _structure_pairs(run) + _motion_pairs(run) + _simulation_pairs(run)
     if run.provenance and run.provenance.stages:
         seconds = [stage.seconds for stage in run.provenance.stages if stage.seconds is not None]
@@ -116,7 +116,7 @@ def _motion_pairs(run: Run) -> list[tuple[str, str]]:
         pairs.append(("Kinetics of defects", f"between {classes}" if classes else "none"))
     if run.fits:
         known = sum(movie.is_identifiable for movie in run.fits.movies)
-        pairs.append(("Forces from motion", f"identifiable in {known:,} of {count(len(run.fits.movies))} movies"))
+        pairs.append(("Forces from motion", f"identifiable in {known:,} of {counted(len(run.fits.movies), 'movie')}"))
     return pairs
 
 
