@@ -58,8 +58,8 @@ def forces_section(run: Run) -> Section | None:
     blocks: list[Block] = [
         Words(
             f"Pair forces are identifiable in {count(len(known))} of {counted(len(run.fits.movies), 'movie')}. They "
-            "are where the frame before predicts the motion, on blocks that were held out, better with pair forces than "
-            "with a spring to each atom’s mean place."
+            "are where the frame before predicts the motion, on blocks that were held out, better with pair forces "
+            "than with a spring to each atom’s mean place."
         ),
         _verdicts(run.fits.movies),
     ]
