@@ -101,7 +101,9 @@ class VaspEngine:
         program = self._program(atoms, free, settings, deadline)
         frames = run_segments(program, folder, deadline)
         program.drop_wave_functions(folder)
-        outcome = record_nvt(atoms, free, settings, frames, program.order, folder)
+        # VASP draws the first velocities, and takes the motion of the centre of mass out of them.
+        n_degrees = int(free.sum() - free.all(axis=0).sum())
+        outcome = record_nvt(atoms, free, n_degrees, settings, frames, program.order, folder)
         return replace(outcome, inputs=program.inputs(folder))
 
     def check(self, atoms: Atoms) -> None:
