@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from hpcstem.errors import SimulationError
+from hpcstem.errors import AbsentError, SimulationError
 from hpcstem.simulation.constraints import free_coordinates
 from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
 from hpcstem.simulation.engine_settings import VaspSettings
@@ -116,7 +116,7 @@ class VaspEngine:
         """
         found_program(self.programs.vasp_command, VASP_COMMAND)
         if find_spec("custodian") is None:
-            raise SimulationError("errors of VASP", "no custodian", "pip install 'hpcstem[vasp]'")
+            raise AbsentError("errors of VASP", "no custodian", "pip install 'hpcstem[vasp]'")
         vasp_inputs.find_potcars(atoms[vasp_inputs.species_order(atoms)], self.settings, self.programs.potcar_library)
 
     def _program(

@@ -151,7 +151,7 @@ def test_ase_reads_the_geometry(tmp_path, methane):
 
 
 def test_what_is_missing_is_named_before_anything_runs(dftb, library, methane, monkeypatch):
-    with pytest.raises(SimulationError, match="none; wanted its path in HPCSTEM_SLATER_KOSTER_LIBRARY"):
+    with pytest.raises(SimulationError, match="none; wanted `export HPCSTEM_SLATER_KOSTER_LIBRARY=FOLDER`"):
         get_engine(SLAKO).check(methane)
     monkeypatch.setenv(SLATER_KOSTER_LIBRARY, str(library))
     get_engine(SLAKO).check(methane)
