@@ -68,6 +68,10 @@ class SimulationError(HpcstemError):
     exit_status = 3
 
 
+class AbsentError(SimulationError):
+    """A program, a package or a licensed file of an engine is not on this machine; another may have it."""
+
+
 class DatabaseError(HpcstemError):
     """The job database cannot be started, reached or read."""
 

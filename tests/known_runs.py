@@ -47,18 +47,19 @@ def changing_defects(n_movies: int, n_frames: int = 25) -> list[AtomTable]:
     return [table.with_columns(x_px=table.x_A / PIXEL_A, y_px=table.y_A / PIXEL_A) for table in found]
 
 
-def run_with(folder: Path, tables: list[AtomTable], frame_time_s: float | None, **sections) -> Job:
+def run_with(folder: Path, tables: list[AtomTable], frame_time_s: float | tuple[float, ...] | None, **sections) -> Job:
     """A job in a run directory that holds these atoms as the stage `structure` leaves them, one movie per table."""
     movies, described = [], []
     run = Run(folder / "run")
     run.folder.mkdir(parents=True, exist_ok=True)
-    for table in tables:
+    times_s = frame_time_s if isinstance(frame_time_s, tuple) else [frame_time_s] * len(tables)
+    for table, time_s in zip(tables, times_s, strict=True):
         name = str(table.movie[0])
         side = int(np.ceil(max(table.x_A.max(), table.y_A.max()) / PIXEL_A)) + 24
         frames = np.random.default_rng(1).random((int(table.frame.max()) + 1, side, side), np.float32)
         path = folder / f"{name}.h5"
         if not path.exists():
-            write_movie(path, frames, MovieMetadata(pixel_size_A=PIXEL_A, frame_time_s=frame_time_s))
+            write_movie(path, frames, MovieMetadata(pixel_size_A=PIXEL_A, frame_time_s=time_s))
         movies.append({"path": str(path), "name": name})
         described.append({"name": name, "pixel_size_A": PIXEL_A, "frames": []})
         table.write(run.path(f"structure/atoms/{name}.parquet"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from hpcstem.cli.show import echo_json, echo_table, json_option
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from hpcstem.kinetics.study import StudyResult
+    from hpcstem.kinetics.rates import Rates
+    from hpcstem.kinetics.study import ChainResult, StudyResult
     from hpcstem.kinetics.study_config import StudyConfig
 
 
@@ -58,7 +60,7 @@ def run(study: Path, out: Path, site: str, workers: int | None, dry_run: bool, a
     if as_json:
         echo_json(summary(config, result) | {"out": str(out.resolve()), "figures": figures})
         return
-    _show(config, result)
+    _show(result)
     click.echo(f"results: {out.resolve()}")
 
 
@@ -132,30 +134,46 @@ def _relaxed_cells(run: Path) -> list[tuple[str, Atoms, float]]:
 def _write_figures(out: Path, config: StudyConfig, result: StudyResult) -> list[str]:
     from hpcstem.files import whole_file
     from hpcstem.kinetics import figures
+    from hpcstem.kinetics.results import time_suffix
 
-    simulate = config.simulate
+    simulate, classes = config.simulate, result.classes
     truth = None if simulate is None else simulate.movie.diffusion_A2_per_frame / config.frame_time_s
-    short, classes = result.matrices[0], result.classes
-    drawn = {
-        "transition-matrix": figures.matrix_figure(short, classes, result.counts[0].counts.sum(axis=1)),
-        "survival": figures.survival_figure(result.dwells, result.lifetimes, classes, config.frame_time_s),
-        "chapman-kolmogorov": figures.chapman_kolmogorov_figure(short, result.chapman_kolmogorov, classes),
-        "library": figures.library_figure(result.library),
-    }
-    if result.diffusion:
-        drawn["diffusion"] = figures.diffusion_figure(result.diffusion, config.observe.defect_gate_A, truth)
+    drawn = {"library": figures.library_figure(result.library)}
+    for chain in result.chains:
+        short, suffix = chain.matrices[0], time_suffix(result, chain)
+        seen = chain.counts[0].counts.sum(axis=1)
+        found = {
+            "transition-matrix": figures.matrix_figure(short, classes, seen),
+            "survival": figures.survival_figure(chain.dwells, chain.lifetimes, classes, chain.frame_time_s),
+            "chapman-kolmogorov": figures.chapman_kolmogorov_figure(short, chain.chapman_kolmogorov, classes),
+        }
+        if chain.diffusion:
+            found["diffusion"] = figures.diffusion_figure(chain.diffusion, config.observe.defect_gate_A, truth)
+        drawn |= {f"{name}{suffix}": figure for name, figure in found.items()}
     for name, figure in drawn.items():
         with whole_file(out / "figures" / f"{name}.png") as temporary:
             figure.savefig(temporary, format="png", dpi=150)
     return [f"figures/{name}.png" for name in drawn]
 
 
-def _show(config: StudyConfig, result: StudyResult) -> None:
-    matrix, time_s = result.matrices[0], config.frame_time_s
+def _show(result: StudyResult) -> None:
+    for chain in result.chains:
+        if len(result.chains) > 1:
+            click.echo(f"a frame every {chain.frame_time_s:g} s:")
+        _show_chain(result.classes, chain)
+    if result.rates is not None:
+        _show_rates(result.classes, result.rates)
+    elif len(result.chains) > 1:
+        click.echo("rates of all frame times together: cannot be told")
+    click.echo(f"library: {len(result.library)} structures from {sum(e.count for e in result.library)} sightings")
+
+
+def _show_chain(classes: Sequence[str], chain: ChainResult) -> None:
+    matrix, time_s = chain.matrices[0], chain.frame_time_s
     low, high = matrix.interval
-    rows: list[tuple[object, ...]] = [("", *result.classes, "lifetime")]
-    for state, name in enumerate(result.classes):
-        lifetime = result.lifetimes[state]
+    rows: list[tuple[object, ...]] = [("", *classes, "lifetime")]
+    for state, name in enumerate(classes):
+        lifetime = chain.lifetimes[state]
         cells = (
             f"{p:.3f} ({a:.3f}-{b:.3f})"
             for p, a, b in zip(matrix.estimate[state], low[state], high[state], strict=True)
@@ -166,9 +184,19 @@ def _show(config: StudyConfig, result: StudyResult) -> None:
         shown = f"{mean_s:.0f} s ({low_s:.0f}-{high_s:.0f})" if lifetime.events else f"above {low_s:.0f} s"
         rows.append((name, *cells, shown))
     echo_table(rows)
-    for test in result.tests:
+    for test in chain.tests:
         click.echo(f"p = {test.p_value:.3g} for: {test.hypothesis}")
-    for name, found in result.diffusion.items():
+    for name, found in chain.diffusion.items():
         value, error = 0.01 * found.coefficient_A2_per_s, 0.01 * found.standard_error_A2_per_s
         click.echo(f"diffusion, {name}: {value:.2e} ± {error:.1e} nm²/s")
-    click.echo(f"library: {len(result.library)} structures from {sum(e.count for e in result.library)} sightings")
+
+
+def _show_rates(classes: Sequence[str], rates: Rates) -> None:
+    click.echo("rates of all frame times together [1/s]:")
+    rows: list[tuple[object, ...]] = [("", *classes)]
+    for state, name in enumerate(classes):
+        ends = zip(rates.estimate[state], rates.low[state], rates.high[state], strict=True)
+        shown = [f"{value:.2e} ({low:.0e}-{high:.0e})" for value, low, high in ends]
+        rows.append((name, *shown[:state], "", *shown[state + 1 :]))
+    echo_table(rows)
+    click.echo(f"p = {rates.agreement.p_value:.3g} for: {rates.agreement.hypothesis}")

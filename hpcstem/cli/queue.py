@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hpcstem.cli.queue_offline import bring_back, take
 from hpcstem.cli.queue_place import db_option, opened, place_options, selection_options
 from hpcstem.cli.queue_results import analyse, export, web
 from hpcstem.cli.show import echo_json, echo_table, json_option
+from hpcstem.errors import AbsentError
 
 _MOST_LISTED = 20
 _MOST_FAILURES = 8
@@ -64,7 +66,13 @@ def add(sweep: Path, db: str, folder: Path | None, elsewhere: bool, dry_run: boo
     loaded = load_sweep(path)
     plan = expand(loaded, path.parent)
     if not elsewhere:
-        plan.check_engines()
+        try:
+            plan.check_engines()
+        except AbsentError as error:
+            given = ["--folder", str(folder)] * (folder is not None) + ["--dry-run"] * dry_run
+            line = shlex.join(["hpcstem", "queue", "add", str(sweep), "--db", db, *given, "--elsewhere"])
+            wanted = f"{error.wanted}; or, where the jobs run on another machine: {line}"
+            raise AbsentError(error.thing, error.got, wanted) from error
     jobs = plan.jobs
     summary: dict[str, Any] = {"sweep": loaded.name, "jobs": len(jobs), "structures": len(plan.structures)}
     if dry_run:

@@ -8,6 +8,7 @@ from hpcstem.kinetics.library import BuildLibrary, with_energies
 from hpcstem.kinetics.lifetimes import CountDwells, lifetimes, survival
 from hpcstem.kinetics.matrix import TransitionMatrix, transition_matrix
 from hpcstem.kinetics.observation import observe
+from hpcstem.kinetics.rates import Rates, rates
 from hpcstem.kinetics.reversible import reversible_transition_matrix
 from hpcstem.kinetics.trajectory import ClassTrajectory, class_trajectories
 
@@ -16,6 +17,7 @@ __all__ = [
     "ClassTrajectory",
     "CountDwells",
     "CountTransitions",
+    "Rates",
     "SumDisplacements",
     "TransitionCounts",
     "TransitionMatrix",
@@ -28,6 +30,7 @@ __all__ = [
     "lifetimes",
     "memory",
     "observe",
+    "rates",
     "reversible_transition_matrix",
     "survival",
     "transition_matrix",

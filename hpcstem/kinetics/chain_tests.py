@@ -54,7 +54,7 @@ def independence(counts: TransitionCounts) -> ChainTest:
     of the states.
     """
     statistic, freedom, expected = _contingency(counts.independent)
-    return _test("the next state does not depend on the present one", statistic, freedom, expected)
+    return outcome("the next state does not depend on the present one", statistic, freedom, expected)
 
 
 def memory(counts: TransitionCounts) -> ChainTest:
@@ -63,7 +63,7 @@ def memory(counts: TransitionCounts) -> ChainTest:
     States that are mixtures of unlike ones, misread frames and frames missed for a reason show up here.
     """
     parts = [_contingency(counts.triples[:, middle] / counts.lag_frames) for middle in range(counts.n_states)]
-    return _test(
+    return outcome(
         "the next state depends on the present one alone",
         sum(part[0] for part in parts),
         sum(part[1] for part in parts),
@@ -91,7 +91,7 @@ def detailed_balance(counts: TransitionCounts) -> ChainTest:
     used = kept > 0
     statistic = 2.0 * float((kept[used] * np.log(free[used] / reversible[used])).sum())
     expected = (kept.sum(axis=1, keepdims=True) * reversible)[seen]
-    return _test(hypothesis, max(statistic, 0.0), cycles, expected)
+    return outcome(hypothesis, max(statistic, 0.0), cycles, expected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,8 @@ def _contingency(table: np.ndarray) -> tuple[float, int, np.ndarray]:
     return statistic, (table.shape[0] - 1) * (table.shape[1] - 1), expected
 
 
-def _test(hypothesis: str, statistic: float, freedom: int, expected: np.ndarray) -> ChainTest:
+def outcome(hypothesis: str, statistic: float, freedom: int, expected: np.ndarray) -> ChainTest:
+    """Outcome of a chi-squared statistic with the counts that the hypothesis expects."""
     p_value = float(chi2.sf(statistic, freedom)) if freedom else 1.0
     few = float((expected < _FEW).mean()) if expected.size else 0.0
     return ChainTest(hypothesis, statistic, freedom, p_value, few)

@@ -15,8 +15,9 @@ from hpcstem.kinetics.diffusion import Diffusion, gate_factor
 from hpcstem.kinetics.library import LibraryEntry
 from hpcstem.kinetics.lifetimes import Lifetime
 from hpcstem.kinetics.matrix import Interval
+from hpcstem.kinetics.rates import Rates
 from hpcstem.kinetics.simulated_defects import CLASSES
-from hpcstem.kinetics.study import StudyResult
+from hpcstem.kinetics.study import ChainResult, StudyResult
 from hpcstem.kinetics.study_config import StudyConfig
 from hpcstem.structure.exchange import write_xyz
 
@@ -27,48 +28,64 @@ def write_results(out: Path, config: StudyConfig, result: StudyResult) -> None:
     """Write `kinetics.json`, `matrices.npz` and the folder `library`."""
     write_json(out / "kinetics.json", summary(config, result))
     arrays: dict[str, np.ndarray] = {"classes": np.array(result.classes)}
-    for count, matrix in zip(result.counts, result.matrices, strict=True):
-        low, high = matrix.interval
-        lag = count.lag_frames
-        arrays |= {f"counts_lag{lag}": count.counts, f"matrix_lag{lag}": matrix.estimate}
-        arrays |= {f"matrix_low_lag{lag}": low, f"matrix_high_lag{lag}": high}
+    for chain in result.chains:
+        for count, matrix in zip(chain.counts, chain.matrices, strict=True):
+            low, high = matrix.interval
+            name = f"lag{count.lag_frames}{time_suffix(result, chain)}"
+            arrays |= {f"counts_{name}": count.counts, f"matrix_{name}": matrix.estimate}
+            arrays |= {f"matrix_low_{name}": low, f"matrix_high_{name}": high}
     write_arrays(out / "matrices.npz", arrays)
     write_library(out / "library", result.library, {"study": config.name, "seed": config.seed})
 
 
+def time_suffix(result: StudyResult, chain: ChainResult) -> str:
+    """What tells the files of one frame time from those of another, such as `-0.05s`; empty where there is one."""
+    return f"-{chain.frame_time_s:g}s" if len(result.chains) > 1 else ""
+
+
 def summary(config: StudyConfig, result: StudyResult) -> dict[str, Any]:
     """Numbers of a study with their units and intervals, as JSON values; unknown and infinite ones are null."""
-    matrix = result.matrices[0]
-    low, high = matrix.interval
-    stationary = matrix.stationary
-    found: dict[str, Any] = {
-        "name": config.name,
-        "classes": list(result.classes),
-        "lag_frames": matrix.lag_frames,
-        "frame_time_s": config.frame_time_s,
-        "counts": result.counts[0].counts.tolist(),
-        "transition_matrix": _matrix(matrix.estimate, low, high),
-        "stationary": _matrix(*stationary),
-        "second_eigenvalue": asdict(matrix.second_eigenvalue),
-        "relaxation_s": _interval_s(matrix.relaxation_frames, config.frame_time_s),
-        "tests": [asdict(test) for test in result.tests],
-        "lifetimes_s": {
-            name: _lifetime_s(lifetime, config.frame_time_s)
-            for name, lifetime in zip(result.classes, result.lifetimes, strict=True)
-        },
-        "diffusion_nm2_per_s": {
-            name: _diffusion_nm2(value, config.observe.defect_gate_A) for name, value in result.diffusion.items()
-        },
-        "library": [_entry(entry) for entry in result.library],
-    }
-    if result.reversible is not None:
-        found["reversible_transition_matrix"] = {
-            "classes": [result.classes[state] for state in result.reversible.states],
-            **_matrix(result.reversible.estimate, *result.reversible.interval),
-        }
+    found: dict[str, Any] = {"name": config.name, "classes": list(result.classes)}
+    chains = [_chain(config, result.classes, chain) for chain in result.chains]
+    if len(chains) == 1:
+        found |= chains[0]
+    else:
+        found |= {"rates_per_s": result.rates and _rates(result.rates), "by_frame_time": chains}
+    found["library"] = [_entry(entry) for entry in result.library]
     if config.simulate is not None:
         found["truth"] = _truth(config, result)
     return found
+
+
+def _chain(config: StudyConfig, classes: Sequence[str], chain: ChainResult) -> dict[str, Any]:
+    matrix, frame_time_s = chain.matrices[0], chain.frame_time_s
+    found: dict[str, Any] = {
+        "lag_frames": matrix.lag_frames,
+        "frame_time_s": frame_time_s,
+        "counts": chain.counts[0].counts.tolist(),
+        "transition_matrix": _matrix(matrix.estimate, *matrix.interval),
+        "stationary": _matrix(*matrix.stationary),
+        "second_eigenvalue": asdict(matrix.second_eigenvalue),
+        "relaxation_s": _interval_s(matrix.relaxation_frames, frame_time_s),
+        "tests": [asdict(test) for test in chain.tests],
+        "lifetimes_s": {
+            name: _lifetime_s(lifetime, frame_time_s) for name, lifetime in zip(classes, chain.lifetimes, strict=True)
+        },
+        "diffusion_nm2_per_s": {
+            name: _diffusion_nm2(value, config.observe.defect_gate_A) for name, value in chain.diffusion.items()
+        },
+    }
+    if chain.reversible is not None:
+        found["reversible_transition_matrix"] = {
+            "classes": [classes[state] for state in chain.reversible.states],
+            **_matrix(chain.reversible.estimate, *chain.reversible.interval),
+        }
+    return found
+
+
+def _rates(rates: Rates) -> dict[str, Any]:
+    found = _matrix(rates.estimate, rates.low, rates.high)
+    return found | {"lifetimes_s": _matrix(*rates.lifetimes_s), "agreement": asdict(rates.agreement)}
 
 
 def write_library(folder: Path, library: Sequence[LibraryEntry], provenance: Mapping[str, Any]) -> None:
@@ -97,13 +114,14 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def _truth(config: StudyConfig, result: StudyResult) -> dict[str, Any]:
     """Hold what was found against what was simulated."""
     assert config.simulate is not None  # noqa: S101 - for the type checker
-    matrix = result.matrices[0]
+    chain = result.chains[0]
+    matrix = chain.matrices[0]
     known = [k for k, name in enumerate(result.classes) if name in CLASSES]
     simulated = [CLASSES.index(result.classes[k]) for k in known]
     truth = np.linalg.matrix_power(np.array(config.simulate.matrix), matrix.lag_frames)[np.ix_(simulated, simulated)]
     low, high = (ends[np.ix_(known, known)] for ends in matrix.interval)
     true_D = config.simulate.movie.diffusion_A2_per_frame / config.frame_time_s
-    found_D = result.diffusion.get("all")
+    found_D = chain.diffusion.get("all")
     return {
         "classes": [result.classes[k] for k in known],
         "transition_matrix": truth.tolist(),

@@ -32,10 +32,14 @@ from hpcstem.kinetics.library import BuildLibrary, LibraryEntry
 from hpcstem.kinetics.lifetimes import CountDwells, DwellCounts, Lifetime, lifetimes
 from hpcstem.kinetics.matrix import TransitionMatrix, transition_matrix
 from hpcstem.kinetics.observation import Observation, observe, read_observation, write_observation
+from hpcstem.kinetics.rates import Rates, rates
 from hpcstem.kinetics.reversible import connected_states, reversible_transition_matrix
 from hpcstem.kinetics.simulated_defects import simulate_defects
 from hpcstem.kinetics.study_config import MovieConfig, StudyConfig
-from hpcstem.kinetics.trajectory import OTHER, ClassTrajectory, class_trajectories, frequent_classes
+from hpcstem.kinetics.trajectory import OTHER, ClassTrajectory, LabelledTrack, class_trajectories, frequent_classes
+
+_ALIKE = 1.01
+"""Frame times that differ by less than this factor are counted together."""
 
 RunAnalysis = Callable[["ObserveMovies", Sequence[int]], Observation]
 """Runs the analysis over the numbers of the movies, as an executor does."""
@@ -58,12 +62,9 @@ class ObserveMovies:
 
     def process(self, batch: int) -> Observation:
         """Observe one movie, or read what was seen in it."""
-        path = _movie_file(self.out, batch)
-        if path.exists():
-            return read_observation(path)
-        found = self._observed(batch)
-        write_observation(path, found)
-        return found
+        if not _movie_file(self.out, batch).exists():
+            write_observation(_movie_file(self.out, batch), self._observed(batch))
+        return _read(self.config, self.out, batch)
 
     def merge(self, left: Observation, right: Observation) -> Observation:
         """Join what was seen in two runs of movies."""
@@ -104,13 +105,13 @@ class ObserveMovies:
 
 
 @dataclass(frozen=True, eq=False)
-class StudyResult:
-    """What a study found.
+class ChainResult:
+    """What the movies of one frame time show.
 
     Parameters
     ----------
-    classes
-        Names of the states.
+    frame_time_s
+        Time from one frame to the next [s].
     counts
         Pooled counts at each lag.
     matrices
@@ -125,11 +126,9 @@ class StudyResult:
         Dwells of each state and its lifetime [frames].
     diffusion
         Of all defects, under the name `all`, and of each state in which enough steps were seen.
-    library
-        Every structure, most frequent first.
     """
 
-    classes: tuple[str, ...]
+    frame_time_s: float
     counts: tuple[TransitionCounts, ...]
     matrices: tuple[TransitionMatrix, ...]
     reversible: TransitionMatrix | None
@@ -138,6 +137,27 @@ class StudyResult:
     dwells: DwellCounts
     lifetimes: tuple[Lifetime, ...]
     diffusion: dict[str, Diffusion]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """What a study found.
+
+    Parameters
+    ----------
+    classes
+        Names of the states, the same for all movies.
+    chains
+        What the movies of each frame time show, the shortest first.
+    rates
+        Rates of the movies of all frame times together; None where there is one, or where they cannot be told.
+    library
+        Every structure, most frequent first.
+    """
+
+    classes: tuple[str, ...]
+    chains: tuple[ChainResult, ...]
+    rates: Rates | None
     library: tuple[LibraryEntry, ...]
 
 
@@ -178,7 +198,7 @@ def read_study(out: Path) -> tuple[StudyConfig, Observation]:
     if not isinstance(record, dict) or "study" not in record:
         raise HpcstemError(f"{out / 'study.json'}", "no settings", "a folder that `hpcstem kinetics run` wrote")
     config = checked(StudyConfig, record["study"], str(out / "study.json"))
-    parts = [read_observation(_movie_file(out, number)) for number in range(config.n_movies)]
+    parts = [_read(config, out, number) for number in range(config.n_movies)]
     return config, sum(parts, Observation((), ()))
 
 
@@ -200,18 +220,54 @@ def analyse(config: StudyConfig, found: Observation) -> StudyResult:
     unknown = [name for name in config.absorbing if name not in classes]
     if unknown:
         raise HpcstemError("absorbing class", unknown[0], f"one of {', '.join(classes)}")
-    trajectories = class_trajectories(found.tracks, classes)
     absorbing = [classes.index(name) for name in config.absorbing]
-    matrix_seed, reversible_seed = np.random.SeedSequence([config.seed, 1]).spawn(2)
+    groups = _by_frame_time(found.tracks, config.frame_time_s)
+    chains = [
+        _chain(config, classes, absorbing, group, np.random.SeedSequence([config.seed, 1, number]))
+        for number, group in enumerate(groups)
+    ]
+    library = BuildLibrary(config.tolerance_A)
+    return StudyResult(
+        tuple(classes),
+        tuple(chains),
+        _rates(chains, absorbing, np.random.SeedSequence([config.seed, 2])),
+        tuple(library.finish(library.process(found.seen))),
+    )
+
+
+def _by_frame_time(tracks: Sequence[LabelledTrack], frame_time_s: float) -> list[list[LabelledTrack]]:
+    """Tracks of movies with frame times that are as good as one, the shortest first, each with its frame time."""
+    timed = [track if track.frame_time_s else replace(track, frame_time_s=frame_time_s) for track in tracks]
+    groups: list[list[LabelledTrack]] = []
+    for track in sorted(timed, key=_frame_time_s):
+        if not groups or _frame_time_s(track) > _ALIKE * _frame_time_s(groups[-1][0]):
+            groups.append([])
+        groups[-1].append(track)
+    return groups
+
+
+def _frame_time_s(track: LabelledTrack) -> float:
+    return track.frame_time_s or np.nan
+
+
+def _chain(
+    config: StudyConfig,
+    classes: list[str],
+    absorbing: list[int],
+    tracks: list[LabelledTrack],
+    seed: np.random.SeedSequence,
+) -> ChainResult:
+    frame_time_s = float(np.median([_frame_time_s(track) for track in tracks]))
+    trajectories = class_trajectories(tracks, classes)
+    matrix_seed, reversible_seed = seed.spawn(2)
     counts = [_counted(CountTransitions(len(classes), lag), trajectories) for lag in config.lags]
     seeds = matrix_seed.spawn(len(counts))
     matrices = [transition_matrix(count, seed, absorbing) for count, seed in zip(counts, seeds, strict=True)]
     connected = len(connected_states(counts[0].counts)) > 1
     dwell_counter = CountDwells(len(classes))
     dwells = dwell_counter.finish(dwell_counter.process(trajectories))
-    library = BuildLibrary(config.tolerance_A)
-    return StudyResult(
-        tuple(classes),
+    return ChainResult(
+        frame_time_s,
         tuple(counts),
         tuple(matrices),
         reversible_transition_matrix(counts[0], reversible_seed) if connected else None,
@@ -219,9 +275,17 @@ def analyse(config: StudyConfig, found: Observation) -> StudyResult:
         tuple(chapman_kolmogorov(matrices[0], long) for long in matrices[1:]),
         dwells,
         tuple(lifetimes(dwells)),
-        _diffusions(trajectories, classes, config.frame_time_s),
-        tuple(library.finish(library.process(found.seen))),
+        _diffusions(trajectories, classes, frame_time_s),
     )
+
+
+def _rates(chains: Sequence[ChainResult], absorbing: list[int], seed: np.random.SeedSequence) -> Rates | None:
+    if len(chains) < 2:
+        return None
+    try:
+        return rates([chain.counts[0] for chain in chains], [chain.frame_time_s for chain in chains], seed, absorbing)
+    except HpcstemError:
+        return None
 
 
 def _counted(analysis: CountTransitions, trajectories: list[ClassTrajectory]) -> TransitionCounts:
@@ -235,6 +299,13 @@ def _diffusions(trajectories: list[ClassTrajectory], classes: list[str], frame_t
         if sums.sums[:, 1].sum() >= 2:
             found[name] = diffusion(sums, frame_time_s)
     return found
+
+
+def _read(config: StudyConfig, out: Path, number: int) -> Observation:
+    """What was seen in a movie, with its frame time."""
+    found = read_observation(_movie_file(out, number))
+    frame_time_s = config.movies[number].frame_time_s if config.movies else None
+    return replace(found, tracks=tuple(replace(track, frame_time_s=frame_time_s) for track in found.tracks))
 
 
 def _movie_file(out: Path, number: int) -> Path:

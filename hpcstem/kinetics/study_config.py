@@ -77,11 +77,14 @@ class MovieConfig(Section):
         images, and only the rim of the sheet counts as edge.
     dataset
         Which dataset of that file, where it holds several.
+    frame_time_s
+        Time from one frame to the next [s], where it is not that of the study.
     """
 
     atoms: Path
     frames: Path | None = None
     dataset: str | None = None
+    frame_time_s: _Positive | None = None
 
 
 class KineticsMethod(Section):
@@ -127,7 +130,7 @@ class StudyConfig(KineticsMethod):
     seed
         Fixes everything that is drawn.
     frame_time_s
-        Time from one frame to the next [s].
+        Time from one frame to the next [s]; a movie may have another.
     simulate
         Movies to simulate.
     movies

@@ -30,6 +30,8 @@ class LabelledTrack:
         Name of its movie.
     track
         Its identity in the movie.
+    frame_time_s
+        Time from one frame of the movie to the next [s]; None where that is the study's.
     """
 
     frame: np.ndarray
@@ -37,6 +39,7 @@ class LabelledTrack:
     positions_A: np.ndarray
     movie: str = ""
     track: int = -1
+    frame_time_s: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

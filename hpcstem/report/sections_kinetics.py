@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpcstem.report.formatting import UNKNOWN, count, plus_minus, quantity, scientific
@@ -10,7 +11,8 @@ from hpcstem.report.run import Run
 from hpcstem.report.style import house_style
 
 if TYPE_CHECKING:
-    from hpcstem.kinetics.study import StudyResult
+    from hpcstem.kinetics.study import ChainResult, StudyResult
+    from hpcstem.kinetics.study_config import StudyConfig
 
 _MOST_CLASSES = 10
 _CHANCE = 0.05
@@ -30,26 +32,13 @@ def kinetics_section(run: Run) -> Section:
     if run.kinetics is None:
         return Section("kinetics", title, [Words(f"There are no kinetics to show: {summary.because}.")])
     config, result = run.kinetics
-    frame_time_s, short = config.frame_time_s, result.matrices[0]
-    blocks: list[Block] = [Words(_meaning(result))]
-    if result.tests[0].degrees_of_freedom:
-        blocks.append(_tests(result))
-    if 1 < len(result.classes) <= _MOST_CLASSES:
-        figure = house_style(figures.matrix_figure)(short, result.classes, result.counts[0].counts.sum(axis=1))
-        caption = (
-            "Probability of each class of defect after another, from counts pooled over all movies and tracks, with "
-            "the ends of the 95 % intervals of the posterior. Seen less often than "
-            f"{config.min_count} times, a class is part of “other”."
-        )
-        blocks.append(Picture(figure, caption))
-    elif len(result.classes) > _MOST_CLASSES:
-        blocks.append(Words(f"The transition matrix of {len(result.classes)} classes is in kinetics/matrices.npz."))
-    blocks.append(_lifetimes(result, frame_time_s))
-    if any(lifetime.events for lifetime in result.lifetimes):
-        figure = house_style(figures.survival_figure)(result.dwells, result.lifetimes, result.classes, frame_time_s)
-        blocks.append(Picture(figure, "Share of the defects of a class that outlast a time; line, the lifetime above."))
-    if result.diffusion:
-        blocks.append(_diffusion(result, config.observe.defect_gate_A))
+    blocks: list[Block] = []
+    for chain in result.chains:
+        if len(result.chains) > 1:
+            blocks.append(Words(f"Movies with a frame every {chain.frame_time_s:g} s:"))
+        blocks += _chain(config, result.classes, chain)
+    if len(result.chains) > 1:
+        blocks.append(_rates(result))
     if result.library:
         caption = (
             f"The most frequent of {count(len(result.library))} structures, over the mean of their images; pale, their "
@@ -59,9 +48,57 @@ def kinetics_section(run: Run) -> Section:
     return Section("kinetics", title, blocks)
 
 
-def _meaning(result: StudyResult) -> str:
+def _chain(config: StudyConfig, classes: Sequence[str], chain: ChainResult) -> list[Block]:
+    from hpcstem.kinetics import figures
+
+    blocks: list[Block] = [Words(_meaning(chain))]
+    if chain.tests[0].degrees_of_freedom:
+        blocks.append(_tests(chain))
+    if 1 < len(classes) <= _MOST_CLASSES:
+        seen = chain.counts[0].counts.sum(axis=1)
+        figure = house_style(figures.matrix_figure)(chain.matrices[0], classes, seen)
+        caption = (
+            "Probability of each class of defect after another, from counts pooled over all movies and tracks, with "
+            "the ends of the 95 % intervals of the posterior. Seen less often than "
+            f"{config.min_count} times, a class is part of “other”."
+        )
+        blocks.append(Picture(figure, caption))
+    elif len(classes) > _MOST_CLASSES:
+        blocks.append(Words(f"The transition matrix of {len(classes)} classes is in kinetics/matrices.npz."))
+    blocks.append(_lifetimes(classes, chain))
+    if any(lifetime.events for lifetime in chain.lifetimes):
+        figure = house_style(figures.survival_figure)(chain.dwells, chain.lifetimes, classes, chain.frame_time_s)
+        blocks.append(Picture(figure, "Share of the defects of a class that outlast a time; line, the lifetime above."))
+    if chain.diffusion:
+        blocks.append(_diffusion(chain, config.observe.defect_gate_A))
+    return blocks
+
+
+def _rates(result: StudyResult) -> Block:
+    """Rates of the movies of all frame times, one row for each change of class."""
+    rates = result.rates
+    if rates is None:
+        return Words("Rates of the movies of all frame times together cannot be told.")
+    rows = [
+        (
+            f"{name} → {other}",
+            scientific(rates.estimate[i, j]),
+            f"{scientific(rates.low[i, j])} to {scientific(rates.high[i, j])}",
+        )
+        for i, name in enumerate(result.classes)
+        for j, other in enumerate(result.classes)
+        if i != j and rates.estimate[i, j] > 0
+    ]
+    caption = (
+        "Rates that fit the movies of all frame times best, as a chain that runs on between the frames; p = "
+        f"{scientific(rates.agreement.p_value)} for: {rates.agreement.hypothesis}."
+    )
+    return Table(("Change", "Rate [1/s]", "95 % interval [1/s]"), rows, caption)
+
+
+def _meaning(chain: ChainResult) -> str:
     """Say what the test of independence means for the matrix."""
-    test = result.tests[0]
+    test = chain.tests[0]
     if not test.degrees_of_freedom:
         return "No class was seen to change into another, so that there are no rates to test."
     if test.few_counts > _MANY_SMALL:
@@ -74,7 +111,7 @@ def _meaning(result: StudyResult) -> str:
     return "The next class depends on the present one: frames are not slower than the defects."
 
 
-def _tests(result: StudyResult) -> Table:
+def _tests(chain: ChainResult) -> Table:
     rows = [
         (
             test.hypothesis,
@@ -82,7 +119,7 @@ def _tests(result: StudyResult) -> Table:
             count(test.degrees_of_freedom),
             quantity(100 * test.few_counts, 0),
         )
-        for test in result.tests
+        for test in chain.tests
     ]
     header = ("Hypothesis", "p", "Degrees of freedom", "Expected counts below 5 [%]")
     caption = (
@@ -91,7 +128,8 @@ def _tests(result: StudyResult) -> Table:
     return Table(header, rows, caption)
 
 
-def _lifetimes(result: StudyResult, frame_time_s: float) -> Table:
+def _lifetimes(classes: Sequence[str], chain: ChainResult) -> Table:
+    frame_time_s = chain.frame_time_s
     rows = [
         (
             name,
@@ -102,13 +140,13 @@ def _lifetimes(result: StudyResult, frame_time_s: float) -> Table:
             if lifetime.events
             else f"above {quantity(lifetime.low_frames * frame_time_s, 0)}",
         )
-        for name, lifetime in zip(result.classes, result.lifetimes, strict=True)
+        for name, lifetime in zip(classes, chain.lifetimes, strict=True)
     ]
     header = ("Class", "Steps at risk", "Times left", "Lifetime [s]", "95 % interval [s]")
     return Table(header, rows, "Lifetimes: time at risk over the times that the class was left.")
 
 
-def _diffusion(result: StudyResult, gate_A: float) -> Table:
+def _diffusion(chain: ChainResult, gate_A: float) -> Table:
     rows = [
         (
             name,
@@ -117,7 +155,7 @@ def _diffusion(result: StudyResult, gate_A: float) -> Table:
             count(found.n_steps),
             count(found.n_tracks),
         )
-        for name, found in result.diffusion.items()
+        for name, found in chain.diffusion.items()
     ]
     header = ("Class", "D ± standard error [nm²/s]", "From the mean squared step alone [nm²/s]", "Steps", "Tracks")
     caption = (

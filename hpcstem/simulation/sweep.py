@@ -123,8 +123,10 @@ class SweepPlan:
 
         Raises
         ------
+        AbsentError
+            A program, or the files of an element, are not on this machine.
         SimulationError
-            A program, or the parameters of an element, are missing.
+            An engine does not know an element.
         """
         for settings, atoms in self.samples.values():
             get_engine(settings).check(atoms)

@@ -5,14 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from known_runs import FIT, INTERVAL_S, MATRIX, changing_defects, kinetics_run, motion_run, moving_atoms, run_with
+from scipy.linalg import logm
 
 from hpcstem.campaign.stages import kinetics, potentials
 from hpcstem.errors import ExecutionError
 from hpcstem.execution import DaskExecutor, SerialExecutor
-from hpcstem.files import read_json
+from hpcstem.files import read_json, write_json
 from hpcstem.kinetics.simulated_defects import CLASSES
 from hpcstem.potentials.export import read_potential
 from hpcstem.potentials.toy import ToySystem
+from hpcstem.report.page import Table, Words
+from hpcstem.report.run import Run as ReportRun
+from hpcstem.report.sections_kinetics import kinetics_section
 
 SECTION = {"cutoff_A": 4.5, "fit": FIT}
 
@@ -99,6 +103,28 @@ def test_kinetics_find_the_rates_that_are_there(base):
     assert ((low <= MATRIX) & (high >= MATRIX)).sum() >= 8
     assert found["tests"][0]["p_value"] < 1e-6
     assert {path.name for path in (folder / "library").iterdir()} == {"library.json", "structures.xyz", "images.npz"}
+
+
+def test_movies_of_different_frame_times_share_their_rates(tmp_path):
+    """Every second frame of one movie, and movies whose times are as good as one."""
+    first, second, third = changing_defects(3)
+    slow = first[first.frame % 2 == 0]
+    slow = slow.with_columns(frame=slow.frame // 2)
+    job = run_with(tmp_path, [slow, second, third], (34.0, 17.0, 17.1), kinetics={"lags": [1]})
+    kinetics.work(job)
+    found = read_json(job.run.path("kinetics/kinetics.json"))
+    assert [chain["frame_time_s"] for chain in found["by_frame_time"]] == [pytest.approx(17.05, abs=0.05), 34.0]
+    order = [found["classes"].index(name) for name in CLASSES]
+    truth, off = logm(np.array(MATRIX)) / 17.0, ~np.eye(3, dtype=bool)
+    low, high = (np.array(found["rates_per_s"][end], float)[np.ix_(order, order)][off] for end in ("low", "high"))
+    assert ((low <= truth[off]) & (high >= truth[off])).sum() >= 5
+    assert found["rates_per_s"]["agreement"]["p_value"] > 1e-3
+    write_json(job.run.path("provenance.json"), {})
+    blocks = kinetics_section(ReportRun(job.run.folder)).blocks
+    assert [block.text for block in blocks if isinstance(block, Words) and "frame every" in block.text] == [
+        f"Movies with a frame every {time_s} s:" for time_s in ("17.05", "34")
+    ]
+    assert any(isinstance(block, Table) and block.header[1] == "Rate [1/s]" for block in blocks)
 
 
 def test_movies_are_observed_again_only_when_something_has_changed(base, tmp_path):

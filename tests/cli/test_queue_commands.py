@@ -1,6 +1,7 @@
 """`hpcstem queue`: a sweep from its file to the end, as a person does it."""
 
 import json
+import shlex
 
 import pytest
 import yaml
@@ -38,6 +39,19 @@ def answer(run_here, *arguments):  # noqa: F811
     status, out, err = run_here("queue", *arguments, "--json")
     assert status == 0, err
     return json.loads(out)
+
+
+def test_an_engine_of_another_machine_is_queued_by_the_line_that_is_printed(run_here, sweep, queue, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("HPCSTEM_VASP_COMMAND", "/nowhere/vasp_std")
+    cell = molecule("H2", cell=[20, 20, 20], pbc=True)
+    cell.write(sweep.parent / "h2.xyz")
+    sweep.write_text(yaml.safe_dump(SWEEP | {"engines": ["vasp"]}))
+    status, _, err = run_here("queue", "add", sweep, "--db", queue)
+    assert status == 3
+    assert "no /nowhere/vasp_std on PATH; wanted `export HPCSTEM_VASP_COMMAND='COMMAND'`" in err
+    assert not queue.exists()
+    line = err[err.index("hpcstem queue add") :].strip()
+    assert answer(run_here, *shlex.split(line)[2:])["new"] == 6
 
 
 def test_a_sweep_from_its_file_to_the_end(run_here, sweep, queue):  # noqa: F811

@@ -194,7 +194,7 @@ def test_decoded_movies_give_counts_and_mean_images(tmp_path: Path) -> None:
     found = observe_movies(config, tmp_path / "out", SerialExecutor().run)
     result = analyse(config, found)
     assert result.classes == ("Si on four neighbours", "Si on three neighbours")
-    assert result.counts[0].counts.tolist() == [[3, 2], [3, 3]]
+    assert result.chains[0].counts[0].counts.tolist() == [[3, 2], [3, 3]]
     assert [entry.count for entry in result.library] == [6, 6]
     for entry in result.library:
         assert entry.image is not None

@@ -108,12 +108,12 @@ def test_why_there_are_no_kinetics_and_no_forces_is_said(run: Path, edit_json) -
         fits["movies"] = fits["movies"][:1]
 
     edit_json("potentials/fits.json", silence)
-    write_json(run / "kinetics" / "kinetics.json", {"because": "frame times; got 8 s, 17 s; wanted one"})
+    write_json(run / "kinetics" / "kinetics.json", {"because": "frame time of a movie; got none; wanted one"})
     text = read(build_report(run)).text
     assert "identifiable in 0 of 1 movie" in text["forces"]
     assert "not identifiable: as an example" in text["forces"]
     assert "Girifalco" not in text["forces"]
-    assert "no kinetics to show: frame times; got 8 s, 17 s; wanted one." in text["kinetics"]
+    assert "no kinetics to show: frame time of a movie; got none; wanted one." in text["kinetics"]
     (run / "potentials" / "fits.json").unlink()
     assert "forces" not in read(build_report(run)).text
 

@@ -5,6 +5,8 @@ from ase.io import read
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation
 from simulation_toys import Springs, cluster
 
 from hpcstem.errors import SimulationError
@@ -133,13 +135,40 @@ def test_a_free_cluster_has_the_temperature_asked_for_without_its_rigid_motions(
     assert outcome.temperature_K == pytest.approx(300, rel=0.1)
 
 
+def in_box(*sides_A):
+    """The cluster in an oblique box, cut by its edges; it does not repeat along an axis of length zero."""
+    width, height, depth = sides_A
+    atoms = Atoms("C8", cluster().positions, pbc=np.array(sides_A) > 0)
+    atoms.cell = [[width, 0, 0], [3, height, 0], [0, 0, depth]]
+    atoms.wrap()
+    return atoms
+
+
+def test_a_free_patch_in_a_periodic_box_does_not_turn(tmp_path):
+    """With the angular momentum of its first velocities it turns by 29 degrees."""
+    springs = PairForces()
+
+    def energy(positions):
+        value, forces = springs(positions.reshape(-1, 3))
+        return value, -forces.ravel()
+
+    sites = minimize(energy, cluster().positions.ravel(), jac=True).x.reshape(-1, 3)
+    options = NVTSettings(temperature_K=300, n_steps=400, checkpoint_steps=400, trajectory_steps=400)
+    end = run_nvt(Atoms("C8", sites, cell=[9, 9, 9], pbc=True), options, springs, SEED, tmp_path).atoms
+    arms, turned = (positions - positions.mean(axis=0) for positions in (sites, end.positions))
+    assert Rotation.align_vectors(turned, arms)[0].magnitude() < np.radians(2)
+
+
 @pytest.mark.parametrize(
     ("atoms", "fixed", "expected"),
     [
         (cluster(), [], 18),
         (cluster(), [0], 21),
         (Atoms("C2", [[0, 0, 0], [0, 0, 1.3]]), [], 1),
-        (Atoms("C8", cluster().positions, cell=[9, 9, 9], pbc=True), [], 21),
+        (in_box(9, 9, 9), [], 18),
+        (in_box(9, 9, 5), [], 21),
+        (in_box(9, 9, 5), [0], 21),
+        (in_box(9, 9, 0), [], 18),
     ],
 )
 def test_degrees_of_freedom_and_first_velocities(atoms, fixed, expected):
@@ -152,6 +181,6 @@ def test_degrees_of_freedom_and_first_velocities(atoms, fixed, expected):
     assert (velocities[fixed] == 0).all()
     if not fixed:
         assert np.abs((masses * velocities).sum(axis=0)).max() < 1e-12
-        if not atoms.pbc.any():
-            arms = atoms.positions - atoms.get_center_of_mass()
+        if n_degrees == 18:
+            arms = cluster().positions - cluster().get_center_of_mass()
             assert np.abs((masses * np.cross(arms, velocities)).sum(axis=0)).max() < 1e-10

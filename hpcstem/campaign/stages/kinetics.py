@@ -69,9 +69,6 @@ def _study(job: Job) -> StudyConfig | str:
     unknown = [name for name, time_s in times_s.items() if time_s is None]
     if unknown:
         return f"frame time of {unknown[0]}; got none; wanted `frame_time_s:` under the movie"
-    if len(set(times_s.values())) > 1:
-        got = ", ".join(f"{time_s:g} s" for time_s in sorted(set(times_s.values()), key=float))  # type: ignore[arg-type]
-        return f"frame times; got {got}; wanted one for all movies, whose transitions are counted together"
     return StudyConfig(
         name=job.campaign.name,
         seed=job.campaign.seed,
@@ -81,6 +78,7 @@ def _study(job: Job) -> StudyConfig | str:
                 atoms=job.run.path(f"structure/atoms/{movie.name}.parquet"),
                 frames=movie.path,
                 dataset=movie.dataset,
+                frame_time_s=times_s[movie.name],
             )
             for movie in movies
         ),

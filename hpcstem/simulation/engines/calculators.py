@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from hpcstem.errors import SimulationError
+from hpcstem.errors import AbsentError, SimulationError
 from hpcstem.simulation.engine_settings import ASE_CALCULATORS, AseSettings, ClassicalSettings
 from hpcstem.simulation.engines.forces import CalculatorForces
 from hpcstem.simulation.engines.in_process import InProcessEngine
@@ -46,7 +46,7 @@ def classical_engine(settings: ClassicalSettings) -> InProcessEngine:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             import atomistica
     except ImportError as error:
-        raise SimulationError("classical potentials", error, "pip install 'hpcstem[classical]'") from error
+        raise AbsentError("classical potentials", error, "pip install 'hpcstem[classical]'") from error
     kind, parameters, name = _POTENTIALS[settings.potential]
     arguments = {} if parameters is None else getattr(atomistica, parameters)
     make = partial(getattr(atomistica, kind), **arguments)
@@ -83,7 +83,7 @@ def ase_engine(settings: AseSettings) -> InProcessEngine:
         made = getattr(importlib.import_module(module), name)
         program = f"{module.partition('.')[0]} {version(module.partition('.')[0])}"
     except (ImportError, PackageNotFoundError) as error:
-        raise SimulationError(f"calculator {settings.calculator}", error, "its package installed here") from error
+        raise AbsentError(f"calculator {settings.calculator}", error, "its package installed here") from error
     words = ", ".join(f"{key}={value!r}" for key, value in sorted(settings.arguments.items()))
     make = partial(made, **settings.arguments)
     is_cheap = settings.calculator != "gpaw"

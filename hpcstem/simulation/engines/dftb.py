@@ -121,10 +121,13 @@ class DftbEngine:
             self.check(atoms)
             with dftb_forces(atoms, self.settings, self.programs, folder) as source:
                 return replace(run_nvt(atoms, settings, source, seed, folder, deadline), inputs=source.inputs)
-        velocities, _ = maxwell_boltzmann(atoms, free, settings.temperature_K, seed)
-        program = self._program(atoms, free, settings, DftbState(velocities * units.fs * 1000))
+        velocities, n_degrees = maxwell_boltzmann(atoms, free, settings.temperature_K, seed)
+        # DFTB+ counts the rotations of what is free to turn, too, which are at rest here.
+        n_counted = int(free.sum() - free.all(axis=0).sum())
+        its = settings.model_copy(update={"temperature_K": settings.temperature_K * n_degrees / n_counted})
+        program = self._program(atoms, free, its, DftbState(velocities * units.fs * 1000))
         frames = run_segments(program, folder, deadline)
-        outcome = record_nvt(atoms, free, settings, frames, np.arange(len(atoms)), folder)
+        outcome = record_nvt(atoms, free, n_degrees, settings, frames, np.arange(len(atoms)), folder)
         return replace(outcome, n_steps=len(frames) - 1, inputs=program.inputs(folder))
 
     def _program(

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from hpcstem.errors import SimulationError
+from hpcstem.errors import AbsentError, SimulationError
 from hpcstem.simulation.engine_settings import DftbSettings
 from hpcstem.simulation.programs import SLATER_KOSTER_LIBRARY
 from hpcstem.simulation.settings import NVTSettings, RelaxSettings
@@ -148,12 +148,12 @@ def slater_koster_files(atoms: Atoms, engine: DftbSettings, library: Path | None
         wanted = f"`max_angular_momenta: {{{unknown[0]}: p}}` as its set says"
         raise SimulationError("highest angular momentum", f"none for {unknown[0]}", wanted)
     if library is None:
-        raise SimulationError("library of Slater-Koster sets", "none", f"its path in {SLATER_KOSTER_LIBRARY}")
+        raise AbsentError("library of Slater-Koster sets", "none", f"`export {SLATER_KOSTER_LIBRARY}=FOLDER`")
     folder = (library / engine.slater_koster_set).resolve()
     files = [folder / f"{first}-{second}.skf" for first, second in product(species, species)]
     absent = [path for path in files if not path.is_file()]
     if absent:
-        raise SimulationError("Slater-Koster file", f"no {absent[0]}", "a set with all pairs of the elements")
+        raise AbsentError("Slater-Koster file", f"no {absent[0]}", "a set with all pairs of the elements")
     return files
 
 

@@ -76,6 +76,7 @@ def record_relaxation(
 def record_nvt(
     atoms: Atoms,
     free: np.ndarray,
+    n_degrees: int,
     settings: NVTSettings,
     frames: Sequence[Frame],
     order: np.ndarray,
@@ -87,11 +88,11 @@ def record_nvt(
     ----------
     atoms, free, frames, order, folder
         As for `record_relaxation`.
+    n_degrees
+        Degrees of freedom that share the kinetic energy.
     settings
         Time step and frames to write.
     """
-    # Without outer forces the centre of mass rests along an axis on which nothing is fixed.
-    n_degrees = int(free.sum() - free.all(axis=0).sum())
     rows, text = [COLUMNS], []
     for step, frame in enumerate(_unwrapped(atoms.positions[order], frames)):
         found, forces = _in_own_order(atoms, frame, order)

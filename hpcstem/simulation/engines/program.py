@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcstem.errors import SimulationError
+from hpcstem.errors import AbsentError
 from hpcstem.simulation.deadline import Deadline
 
 STDERR = "std_err.txt"
@@ -158,10 +158,10 @@ def found_program(command: Sequence[str], variable: str) -> None:
 
     Raises
     ------
-    SimulationError
+    AbsentError
         There is none of that name.
     """
     import shutil
 
     if shutil.which(command[0]) is None:
-        raise SimulationError("program", f"no {command[0]} on PATH", f"its command in {variable}")
+        raise AbsentError("program", f"no {command[0]} on PATH", f"`export {variable}='COMMAND'`, what starts it here")

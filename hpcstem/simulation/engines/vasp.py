@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from hpcstem.errors import SimulationError
+from hpcstem.errors import AbsentError, SimulationError
 from hpcstem.simulation.constraints import free_coordinates
 from hpcstem.simulation.deadline import NO_DEADLINE, Deadline
 from hpcstem.simulation.engine_settings import VaspSettings
@@ -101,7 +101,9 @@ class VaspEngine:
         program = self._program(atoms, free, settings, deadline)
         frames = run_segments(program, folder, deadline)
         program.drop_wave_functions(folder)
-        outcome = record_nvt(atoms, free, settings, frames, program.order, folder)
+        # VASP draws the first velocities, and takes the motion of the centre of mass out of them.
+        n_degrees = int(free.sum() - free.all(axis=0).sum())
+        outcome = record_nvt(atoms, free, n_degrees, settings, frames, program.order, folder)
         return replace(outcome, inputs=program.inputs(folder))
 
     def check(self, atoms: Atoms) -> None:
@@ -114,7 +116,7 @@ class VaspEngine:
         """
         found_program(self.programs.vasp_command, VASP_COMMAND)
         if find_spec("custodian") is None:
-            raise SimulationError("errors of VASP", "no custodian", "pip install 'hpcstem[vasp]'")
+            raise AbsentError("errors of VASP", "no custodian", "pip install 'hpcstem[vasp]'")
         vasp_inputs.find_potcars(atoms[vasp_inputs.species_order(atoms)], self.settings, self.programs.potcar_library)
 
     def _program(

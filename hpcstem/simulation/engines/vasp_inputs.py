@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from hpcstem.errors import SimulationError
+from hpcstem.errors import AbsentError, SimulationError
 from hpcstem.simulation.constraints import Constraint
 from hpcstem.simulation.engine_settings import VaspSettings
 from hpcstem.simulation.programs import POTCAR_LIBRARY
@@ -157,7 +157,7 @@ def find_potcars(atoms: Atoms, engine: VaspSettings, library: Path | None) -> li
 
     Raises
     ------
-    SimulationError
+    AbsentError
         There is no library, or it lacks one.
     """
     symbols = [symbol for symbol, _ in groupby(atoms.get_chemical_symbols())]
@@ -175,7 +175,7 @@ def write_potcar(path: Path, potcars: list[Potcar], library: Path | None) -> Non
 
     Raises
     ------
-    SimulationError
+    AbsentError
         There is no library, or it lacks one.
     """
     path.touch(mode=0o600)
@@ -184,11 +184,11 @@ def write_potcar(path: Path, potcars: list[Potcar], library: Path | None) -> Non
 
 def _potcar(library: Path | None, name: str) -> bytes:
     if library is None:
-        raise SimulationError("library of POTCARs", "none", f"its path in {POTCAR_LIBRARY}")
+        raise AbsentError("library of POTCARs", "none", f"`export {POTCAR_LIBRARY}=FOLDER`")
     for path in (library / name / "POTCAR", library / f"POTCAR.{name}", library / name / "POTCAR.gz"):
         if path.is_file():
             return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    raise SimulationError("POTCAR", f"no {name}/POTCAR in {library}", "a name in its library: `potcars: {Cr: Cr_pv}`")
+    raise AbsentError("POTCAR", f"no {name}/POTCAR in {library}", "a name in its library: `potcars: {Cr: Cr_pv}`")
 
 
 def _value(value: object) -> str:

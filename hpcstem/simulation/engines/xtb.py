@@ -17,7 +17,7 @@ from typing import Any
 
 from ase import Atoms
 
-from hpcstem.errors import SimulationError
+from hpcstem.errors import AbsentError, SimulationError
 from hpcstem.simulation.engine_settings import SpinXtbSettings, XtbSettings
 from hpcstem.simulation.engines.forces import CalculatorForces
 from hpcstem.simulation.engines.in_process import InProcessEngine
@@ -73,7 +73,7 @@ class XtbForces(CalculatorForces):
             return
         if "spin_polarization" not in TBLite.default_parameters:
             # An older one would pass over it without a word.
-            raise SimulationError("spgfn1-xtb", f"tblite {version('tblite')}", "one whose calculator knows spin")
+            raise AbsentError("spgfn1-xtb", f"tblite {version('tblite')}", "one whose calculator knows spin")
         make = partial(make, spin_polarization=1.0)
         unpaired = settings.unpaired_electrons
         if unpaired is None:

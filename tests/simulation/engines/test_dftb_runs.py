@@ -75,6 +75,14 @@ def test_a_relaxation(dftb, tmp_path, methane):
     assert outcome.inputs["program"] == "DFTB+ stand-in 0"
 
 
+def test_what_is_free_to_turn_is_at_the_temperature_asked_for(dftb, tmp_path, methane):
+    """DFTB+ counts 12 degrees of freedom of a molecule in a box, of which the three rotations are at rest."""
+    run_nvt(methane, tmp_path)
+    text = next(tmp_path.glob("segments/*/dftb_in.hsd")).read_text()
+    assert "Temperature [Kelvin] = 300\n" in text
+    assert energies(tmp_path)[0, 4] == pytest.approx(NVT.temperature_K)
+
+
 def test_segments_that_are_killed_are_one_trajectory(dftb, tmp_path, methane, monkeypatch):
     """DFTB+ is killed in the middle of writing its 4th step, again and again; the step is made once more."""
     whole, folder = run_nvt(methane, tmp_path / "whole"), tmp_path / "parts"
@@ -143,7 +151,7 @@ def test_ase_reads_the_geometry(tmp_path, methane):
 
 
 def test_what_is_missing_is_named_before_anything_runs(dftb, library, methane, monkeypatch):
-    with pytest.raises(SimulationError, match="none; wanted its path in HPCSTEM_SLATER_KOSTER_LIBRARY"):
+    with pytest.raises(SimulationError, match="none; wanted `export HPCSTEM_SLATER_KOSTER_LIBRARY=FOLDER`"):
         get_engine(SLAKO).check(methane)
     monkeypatch.setenv(SLATER_KOSTER_LIBRARY, str(library))
     get_engine(SLAKO).check(methane)
