@@ -23,7 +23,7 @@ from hpcstem.simulation.structures import from_xyz, to_xyz
 
 RELAX, NVT = "relax", "nvt"
 _TASKS = {RELAX: RELAX_TASK, NVT: NVT_TASK}
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
