@@ -55,6 +55,17 @@ class DefectKind(enum.StrEnum):
     """A face too large for a ring, with the atoms at its edge."""
 
 
+_WHOLE = frozenset(
+    {
+        DefectKind.SINGLE_VACANCY,
+        DefectKind.DOUBLE_VACANCY,
+        DefectKind.DOUBLE_VACANCY_555_777,
+        DefectKind.STONE_WALES,
+    }
+)
+"""Patterns that hardly ever are part of a larger one, so that one at an edge is what it looks like."""
+
+
 @dataclass(frozen=True, eq=False)
 class Defect:
     """One defect of one frame.
@@ -113,7 +124,7 @@ def find_defects(
     confidence: np.ndarray | None = None,
     field_A: tuple[float, float] | None = None,
 ) -> list[Defect]:
-    """Name the defects of one frame, away from its edges.
+    """Name the defects of one frame that were seen whole.
 
     Parameters
     ----------
@@ -128,9 +139,10 @@ def find_defects(
     Returns
     -------
     list[Defect]
-        In the order of their first atom. A pattern with an atom at an edge (`edge_atoms`) is left out, for it may go on
-        unseen; but a chain of pentagons and heptagons is named if seven of its rings lie away from the edge. Rings with
-        silicon belong to the silicon's defect.
+        In the order of their first atom. Vacancies and turned bonds are named where all of their rings were seen. Any
+        other pattern with an atom at an edge (`edge_atoms`) is left out, for it may go on unseen: many 5-7 pairs there
+        are halves of a 5-7-7-5. A chain of pentagons and heptagons is named if seven of its rings lie away from the
+        edge. Rings with silicon belong to the silicon's defect.
     """
     if confidence is None:
         confidence = np.ones(len(graph))
@@ -190,7 +202,7 @@ def _ring_patterns(graph: BondGraph, rings: Rings, edge: np.ndarray) -> list[_Fo
     found: list[_Found] = []
     for pattern in nx.connected_components(joined):
         kind = _pattern_kind(graph, rings, joined.subgraph(pattern))
-        if pattern & cut:
+        if pattern & cut and kind not in _WHOLE:
             pattern = max(nx.connected_components(joined.subgraph(pattern - cut)), key=len, default=set())
             if len(pattern) < _LONG_CHAIN or kind is not DefectKind.CHAIN_5_7:
                 continue

@@ -77,10 +77,31 @@ def test_defect_at_the_edge_is_not_named():
     species[np.flatnonzero(rim & (sheet.coordination == 3))[:5]] = "Si"
     graph = bond_graph(sheet.positions_A, species)
     assert find_defects(graph, find_rings(graph)) == []
-    middle = stone_wales(sheet, bond_at(sheet, (20.0, 20.0)))
-    # The same defect lies at the edge of a frame that ends near it.
-    assert len(find_defects(middle, find_rings(middle), field_A=(40.0, 40.0))) == 1
-    assert find_defects(middle, find_rings(middle), field_A=(21.0, 40.0)) == []
+
+
+@pytest.mark.parametrize("kind", [DefectKind.STONE_WALES, DefectKind.DOUBLE_VACANCY, DefectKind.SINGLE_VACANCY])
+def test_at_the_edge_a_pattern_is_named_where_its_rings_were_seen_whole(kind):
+    """As the frame moves over it, it has its name while all of its rings are there, and no other name ever."""
+    sheet = BUILD[kind](perfect_sheet())
+    (whole,) = find_defects(sheet, find_rings(sheet))
+    end_A = float(sheet.positions_A[whole.atoms, 0].max())
+    for right_A in np.arange(end_A - 6.0, end_A + 3.0, 0.25):
+        seen = sheet.positions_A[:, 0] <= right_A
+        graph = bond_graph(sheet.positions_A[seen], sheet.species[seen])
+        named = [defect.kind for defect in find_defects(graph, find_rings(graph), field_A=(right_A, 40.0))]
+        assert named == ([kind] if right_A >= end_A else []), right_A
+
+
+def test_a_5_7_pair_at_the_edge_is_not_named():
+    """The other half of a turned bond may lie outside."""
+    sheet = BUILD[DefectKind.STONE_WALES](perfect_sheet())
+    rings = find_rings(sheet)
+    heptagon = rings[int(np.flatnonzero(rings.sizes == 7)[0])]
+    along_A = (sheet.positions_A - CENTRE_A) @ (sheet.positions_A[heptagon].mean(axis=0) - CENTRE_A)
+    for end_A in np.linspace(0.0, along_A.max() / 3, 30):
+        seen = along_A > -end_A
+        graph = bond_graph(sheet.positions_A[seen], sheet.species[seen])
+        assert {defect.kind for defect in find_defects(graph, find_rings(graph))} <= {DefectKind.STONE_WALES}
 
 
 def test_periodic_defect_over_the_cell_edge_is_named_and_placed():

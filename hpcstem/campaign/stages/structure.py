@@ -184,5 +184,5 @@ STAGE = Stage(
     ("frames", "decode"),
     settings,
     work,
-    version=2,
+    version=3,
 )
