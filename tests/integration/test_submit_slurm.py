@@ -65,6 +65,41 @@ def test_decode_from_outside_of_any_job_has_workers_in_jobs(slurm, tmp_path, fin
     wait_until(lambda: not slurm.alive(), "the jobs of the workers have ended")
 
 
+def test_kinetics_and_forces_are_ranks_of_jobs_of_their_own(slurm, tmp_path, copied_run: SmallRun):
+    """What one process found before, two ranks on two nodes find again."""
+    value = {
+        "base": "slurm",
+        "executor": "mpi",
+        "launcher": {"kind": "srun", "arguments": ["--mpi=pmi2"]},
+        "node": {"memory_GB": 4},
+        "jobs": {"fits": {"nodes": 2, "ranks_per_node": 1, "walltime_s": 3600}},
+    }
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(value))
+    (copied_run.folder / "stages" / "potentials.json").unlink()
+    found, wanted = (run / "potentials" / "rdf.npz" for run in (copied_run.folder, tmp_path / "before"))
+    wanted.parent.mkdir(parents=True)
+    found.rename(wanted)
+    campaign = write_campaign(tmp_path / "small.yaml", kinetics={})
+    words = command("submit", campaign, "--site", tmp_path / "site.yaml", "--out", copied_run.folder, "--json")
+    words += ["--until", "potentials"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, env=slurm.environment(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    submitted = [job["stage"] for job in json.loads(done.stdout)["jobs"] if job["status"] == "submitted"]
+    assert submitted == ["kinetics", "potentials"]
+    wait_until(lambda: not slurm.alive(), "both jobs have ended")
+    for stage in submitted:
+        log = (copied_run.folder / "batch" / f"{stage}.log").read_text()
+        # Two processes that do not know of each other would both have told.
+        assert log.count(f"{stage:<11} done") == 1, log
+    assert (
+        "no class seen 10 times"
+        in json.loads((copied_run.folder / "kinetics" / "kinetics.json").read_text())["because"]
+    )
+    with np.load(found) as ours, np.load(wanted) as theirs:
+        for name in theirs.files:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+
+
 def statuses(jobs: dict[str, dict]) -> list[str]:
     return [jobs[stage]["status"] for stage in STAGES]
 
