@@ -49,7 +49,7 @@ def analyse(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Write report.html, analysis.json and rings.csv: structures, rings, bonds, events, adsorbates, energies."""
+    """Write a report, tables and relaxed structures: rings, bonds, events, adsorbates, energies."""
     import csv
     import io
 
@@ -58,8 +58,10 @@ def analyse(
     from hpcstem.report.queue import QueueFindings, build_queue_report
     from hpcstem.simulation.queue import queue_status
     from hpcstem.simulation.records import adsorption_rows, read_records
+    from hpcstem.simulation.relaxations import relaxed_sheets
     from hpcstem.simulation.trajectories import analyse as analysed
     from hpcstem.simulation.trajectories import ring_rows
+    from hpcstem.structure.exchange import write_xyz
 
     with opened(db, folder) as queue:
         records, chosen = read_records(queue.launchpad), read_records(queue.launchpad, query)
@@ -72,7 +74,12 @@ def analyse(
             update(len(tables))
     adsorption = adsorption_rows(records, wanted)
     rows = ring_rows(tables)
-    write_json(out / "analysis.json", {"trajectories": tables, "adsorption": adsorption})
+    relaxed = list(relaxed_sheets(records, place, wanted))
+    if relaxed:
+        write_xyz(out / "relaxed.xyz", [atoms for _, atoms in relaxed], {"queue": str(place)})
+    structures = "relaxed.xyz" if relaxed else None
+    summary = {"counts": dict(status.counts), "relaxations": [table for table, _ in relaxed], "structures": structures}
+    write_json(out / "analysis.json", summary | {"trajectories": tables, "adsorption": adsorption})
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["name"], lineterminator="\n")
     writer.writeheader()

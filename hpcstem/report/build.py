@@ -16,6 +16,7 @@ from hpcstem.report.sections_accuracy import training_section, truth_section
 from hpcstem.report.sections_frames import frames_section, uncertainty_section
 from hpcstem.report.sections_kinetics import kinetics_section
 from hpcstem.report.sections_potentials import forces_section, rdf_section
+from hpcstem.report.sections_queue import queues_section
 from hpcstem.report.sections_record import provenance_section, summary_section
 from hpcstem.report.sections_simulation import region_section, simulation_section
 from hpcstem.report.sections_structure import defects_section, rings_section
@@ -103,6 +104,7 @@ def _sections(run: Run) -> list[Section]:
         forces_section(run),
         region_section(run),
         simulation_section(run),
+        queues_section(run),
         training_section(run),
         provenance_section(run),
     ]

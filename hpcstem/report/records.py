@@ -342,6 +342,34 @@ class Simulation(Record):
     comparison: Comparison | None = None
 
 
+class RingRow(Record):
+    """Bonds of the rings of one size."""
+
+    size: int
+    n_rings: int | None = None
+    length_A: float | None = None
+    length_spread_A: float | None = None
+
+
+class Relaxation(Record):
+    """One relaxation of a sheet in a queue."""
+
+    name: str
+    method: str | None = None
+    converged: bool | None = None
+    energy_eV: float | None = None
+    given: _Rows[RingRow] = []
+    relaxed: _Rows[RingRow] = []
+
+
+class QueueAnalysis(Record):
+    """Content of `analysis.json`, which `hpcstem queue analyse` writes, as far as a run shows it."""
+
+    counts: _Named[int] = {}
+    relaxations: _Rows[Relaxation] = []
+    structures: str | None = None
+
+
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import numpy as np
 
@@ -67,10 +66,9 @@ def region_section(run: Run) -> Section:
 
 def simulation_section(run: Run) -> Section:
     """Energies, bond lengths and temperatures of the jobs."""
-    elsewhere = _pages_of_queues(run.folder)
     if run.simulation is None:
         absent = Absent("Energies, bonds and temperatures are", "simulation")
-        return Section("simulation", "Simulation", [absent, *elsewhere])
+        return Section("simulation", "Simulation", [absent])
     blocks: list[Block] = []
     if run.simulation.method:
         blocks.append(Words(f"Method: {run.simulation.method}."))
@@ -86,13 +84,7 @@ def simulation_section(run: Run) -> Section:
     bonds = _bond_table(jobs)
     if bonds.rows:
         blocks.append(bonds)
-    return Section("simulation", "Simulation", [*blocks, *elsewhere])
-
-
-def _pages_of_queues(folder: Path) -> list[Words]:
-    """Lead to the pages that `hpcstem queue analyse` wrote into folders of the run."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/report.html"))
-    return [Words(f"Results of a queue: {name}", quote(name)) for name in names]
+    return Section("simulation", "Simulation", blocks)
 
 
 def _region_facts(region: Region) -> Facts:

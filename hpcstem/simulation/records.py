@@ -29,6 +29,9 @@ class JobRecord:
         Keys of the relaxations of the bare `sheet` and of the `isolated` adsorbate; empty for other jobs.
     result
         What it found; None where it has not ended well.
+    structure
+        Structure that it relaxes, as `hpcstem.simulation.jobs.read_structure` takes it; empty where it starts from the
+        result of another job.
     """
 
     key: str
@@ -37,11 +40,13 @@ class JobRecord:
     labels: Mapping[str, str]
     references: Mapping[str, str]
     result: JobResult | None
+    structure: Mapping[str, str]
 
 
 def read_records(launchpad: JobLaunchPad, query: Mapping[str, Any] | None = None) -> list[JobRecord]:
     """Return the jobs of a query, or all, in the order of their adding."""
     fields = {"fw_id": 1, "name": 1, "state": 1, "spec.key": 1, "spec.labels": 1, "spec.references": 1}
+    fields["spec._tasks"] = 1
 
     def read() -> tuple[list[Any], list[Any]]:
         fireworks = sorted(launchpad.fireworks.find(dict(query or {}), fields), key=lambda one: one["fw_id"])
@@ -57,9 +62,15 @@ def read_records(launchpad: JobLaunchPad, query: Mapping[str, Any] | None = None
             one["spec"].get("labels") or {},
             one["spec"].get("references") or {},
             results.get(one["spec"]["key"]),
+            _given(one["spec"]["_tasks"][0]),
         )
         for one in fireworks
     ]
+
+
+def _given(task: Mapping[str, Any]) -> dict[str, str]:
+    structure = task.get("structure") or {}
+    return {} if "parent" in structure else dict(structure)
 
 
 def adsorption_energies_eV(records: Sequence[JobRecord]) -> dict[str, float]:

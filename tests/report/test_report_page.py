@@ -171,11 +171,21 @@ def test_a_stage_that_has_not_run_is_named(run: Path, removed: tuple[str, ...], 
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_pages_of_queues_in_the_run_are_led_to(run: Path) -> None:
-    (run / "adsorbed <Cr>").mkdir()
+def test_results_of_queues_in_the_run_are_shown_and_led_to(run: Path) -> None:
+    assert "queues" not in read(build_report(run)).text
+    shutil.copytree(run / "simulation", run / "adsorbed <Cr>", ignore=shutil.ignore_patterns("[!r]*"))
+    rings = [{"size": 5, "n_rings": 2, "length_A": 1.44, "length_spread_A": 0.03}]
+    relaxed = [{"size": 6, "n_rings": 7, "length_A": 1.423, "length_spread_A": 0.01}]
+    relaxation = {"name": "region relax", "method": "by <hand>", "converged": True, "energy_eV": -1.5}
+    relaxation |= {"given": rings, "relaxed": rings + relaxed}
+    found = {"counts": {"COMPLETED": 3, "FIZZLED": 1}, "relaxations": [relaxation], "structures": "relaxed.xyz"}
+    write_json(run / "adsorbed <Cr>" / "analysis.json", found)
     (run / "adsorbed <Cr>" / "report.html").write_text("a page")
     page = read(build_report(run))
-    assert "Results of a queue: adsorbed <Cr>/report.html" in page.text["simulation"]
+    text = page.text["queues"]
+    for shown in ("3 COMPLETED, 1 FIZZLED", "1.423 ± 0.010", "region relax, relaxed by by <hand>"):
+        assert shown in text
+    assert "All results of this queue: adsorbed <Cr>/report.html" in text
     assert [link for link in page.links if not link.startswith(("#", "data:"))] == ["adsorbed%20%3CCr%3E/report.html"]
 
 

@@ -219,7 +219,13 @@ def test_the_commands(run_here, tmp_path):  # noqa: F811
     assert "g NVT 300 K  6     9       1.420 ± 0.000  120.0 ± 0.0  1.443" in out
     assert "data-movie" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "rings.csv").read_text().splitlines()[0].startswith("name,temperature_K,size")
-    assert len(json.loads((tmp_path / "out" / "analysis.json").read_text())["trajectories"]) == 1
+    found = json.loads((tmp_path / "out" / "analysis.json").read_text())
+    assert len(found["trajectories"]) == 1
+    assert found["counts"] == {"READY": 1, "WAITING": 1}
+    (relaxed,) = found["relaxations"]
+    assert [(row["size"], row["n_rings"]) for row in relaxed["given"]] == [(6, 9)]
+    assert relaxed["given"] == relaxed["relaxed"]
+    assert len(ase.io.read(tmp_path / "out" / found["structures"], ":")) == 1
     status, out, err = run_here("queue", "export", tmp_path / "r.xyz", "--db", tmp_path / "q", "--json")
     assert status == 0, err
     assert json.loads(out)["jobs"] == 2
