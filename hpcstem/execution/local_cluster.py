@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hpcstem.errors import ExecutionError
+from hpcstem.execution.memory import KEEPING_MEMORY
 from hpcstem.execution.workers import Workers
 
 # The threads of a worker are its batches; libraries must not start more of their own.
@@ -17,12 +18,10 @@ WORKER_ENVIRONMENT = {
     variable: "1" for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 }
 
-_SETTINGS: dict[str, list[str] | None] = {
+_SETTINGS: dict[str, list[str] | str] = {
     # The scheduler always serves HTTP, without a password: give it no pages.
     "distributed.scheduler.http.routes": [],
-    # Dask has workers hand back the memory of every array at once. To get it again, page by page, takes longer than
-    # most of what is done with a frame.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    **{f"distributed.nanny.pre-spawn-environ.{variable}": value for variable, value in KEEPING_MEMORY.items()},
 }
 
 

@@ -16,6 +16,7 @@ from distributed import Security
 
 from hpcstem.errors import ExecutionError
 from hpcstem.execution import DaskExecutor
+from hpcstem.execution.memory import KEEPING_MEMORY
 
 SECONDS_TO_RECOVER = 240
 
@@ -96,7 +97,7 @@ class Environment:
     """What a worker's libraries are told."""
 
     def process(self, batch):
-        names = "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"
+        names = "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", *KEEPING_MEMORY
         return {(name, os.environ.get(name)) for name in names}
 
     def merge(self, left, right):
@@ -109,7 +110,7 @@ class Environment:
 def test_libraries_start_no_threads_in_workers_and_memory_is_kept(dask_executor):
     assert dask_executor.workers == 2
     found = dask_executor.run(Environment(), range(4))
-    assert found == {("OMP_NUM_THREADS", "1"), ("NUMBA_NUM_THREADS", "1"), ("MALLOC_TRIM_THRESHOLD_", None)}
+    assert found == {("OMP_NUM_THREADS", "1"), ("NUMBA_NUM_THREADS", "1"), *KEEPING_MEMORY.items()}
 
 
 def inet_connections(process):
