@@ -72,28 +72,43 @@ def local_cluster(
     from distributed import Client, LocalCluster, Security
 
     memory = {} if memory_per_worker_GB is None else {"memory_limit": int(memory_per_worker_GB * 1e9)}
-    with dask.config.set(_SETTINGS):
+    with _environment_as_before():
         try:
-            cluster = LocalCluster(
-                n_workers=n_workers,
-                threads_per_worker=threads_per_worker,
-                processes=True,
-                host="127.0.0.1",
-                # On a shared node every user reaches the loopback interface: TLS keeps the others out.
-                security=Security.temporary(),
-                dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"allowed_failures": allowed_failures, "dashboard": False},
-                # Dask removes there what killed workers left behind.
-                local_directory=str(_folder(scratch) or tempfile.gettempdir()),
-                env=WORKER_ENVIRONMENT,
-                **memory,
-                # Errors reach the caller as exceptions; dask's own account of them would come on top.
-                silence_logs=logging.CRITICAL,
-            )
+            with dask.config.set(_SETTINGS):
+                cluster = LocalCluster(
+                    n_workers=n_workers,
+                    threads_per_worker=threads_per_worker,
+                    processes=True,
+                    host="127.0.0.1",
+                    # On a shared node every user reaches the loopback interface: TLS keeps the others out.
+                    security=Security.temporary(),
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"allowed_failures": allowed_failures, "dashboard": False},
+                    # Dask removes there what killed workers left behind.
+                    local_directory=str(_folder(scratch) or tempfile.gettempdir()),
+                    env=WORKER_ENVIRONMENT,
+                    **memory,
+                    # Errors reach the caller as exceptions; dask's own account of them would come on top.
+                    silence_logs=logging.CRITICAL,
+                )
         except (OSError, RuntimeError, TimeoutError) as error:
             raise ExecutionError("Dask workers do not start", f"{type(error).__name__}: {error}") from error
-    with cluster, Client(cluster) as client:
-        yield Workers(client)
+        with cluster, Client(cluster) as client:
+            yield Workers(client)
+
+
+@contextmanager
+def _environment_as_before() -> Iterator[None]:
+    """Undo what Dask sets for its workers in this process, which would reach all programs started later."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for variable in {*KEEPING_MEMORY, *WORKER_ENVIRONMENT, "PYTHONHASHSEED"} & os.environ.keys():
+            if variable in before:
+                os.environ[variable] = before[variable]
+            else:
+                del os.environ[variable]
 
 
 def _folder(scratch: Path | None) -> Path | None:

@@ -71,9 +71,14 @@ def test_a_killed_worker_costs_a_retry(tmp_path):
     assert not any(path.is_dir() for path in left_by_a_killed_worker.parent.iterdir())
 
 
-def test_a_killed_lone_worker_costs_a_retry(tmp_path):
+def test_a_killed_lone_worker_costs_a_retry(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
     with DaskExecutor(1, scratch=tmp_path) as executor:
         assert executor.run(KillsItsWorker(marker=tmp_path / "killed"), range(6)) == joined(6)
+    # What Dask sets for its workers does not reach the programs that are started later.
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "MALLOC_ARENA_MAX" not in os.environ
 
 
 def test_a_batch_that_always_kills_is_named_and_its_neighbours_are_not():
