@@ -28,6 +28,7 @@ _DTYPES: dict[str, Any] = {
     "sigma_A": np.float32,
     "track": np.int64,
 }
+_REPEATED = ["movie", "frame", "species", "detection", "track"]  # a dictionary of positions would be as long as they
 NO_TRACK = -1
 _METADATA_KEY = b"hpcstem"
 
@@ -148,7 +149,7 @@ class AtomTable:
             {_METADATA_KEY: json.dumps(dict(self.metadata), sort_keys=True).encode()}
         )
         with whole_file(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", use_dictionary=_REPEATED)
 
     @classmethod
     def read(cls, path: Path) -> AtomTable:

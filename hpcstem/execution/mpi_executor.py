@@ -20,6 +20,7 @@ from hpcstem.execution.executor import (
     batch_failure,
     require_batches,
 )
+from hpcstem.execution.memory import keep_memory
 from hpcstem.execution.ranks import launched_tasks
 from hpcstem.ownership import owned_block
 
@@ -70,6 +71,7 @@ class MPIExecutor(Executor):
     ) -> Result:
         """See `Executor.run`; `on_batch` is called on the root only, with the finished batches of all ranks."""
         require_batches(batches)
+        keep_memory()
         progress = _Progress(self._communicator, on_batch)
         own, failure = self._attempt(lambda: self._own_block(analysis, batches, progress))
         progress.settle()

@@ -18,13 +18,11 @@ from hpcstem.errors import HpcstemError
 from hpcstem.execution.credentials import tls_options
 from hpcstem.execution.interface import find_interface
 from hpcstem.execution.local_cluster import WORKER_ENVIRONMENT
+from hpcstem.execution.memory import KEEPING_MEMORY
 from hpcstem.execution.site import Site
 
 _DEVICES = "HPCSTEM_NODE_DEVICES"
 """Tells the worker processes VARIABLE=NUMBER of the node's devices; empty where each may use all."""
-
-_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
-"""Or Dask has workers hand back the memory of every array at once; see `hpcstem.execution.local_cluster`."""
 
 _SECONDS_TO_MEET_THE_SCHEDULER = 300
 
@@ -118,7 +116,7 @@ def main(words: Sequence[str]) -> None:
     """Become `dask worker`."""
     given = _arguments(words)
     command = _dask_command(given, os.environ)
-    environment = {**os.environ, **WORKER_ENVIRONMENT, **_KEEP_MEMORY, _DEVICES: given.devices}
+    environment = {**os.environ, **WORKER_ENVIRONMENT, **KEEPING_MEMORY, _DEVICES: given.devices}
     os.execve(command[0], command, environment)  # noqa: S606  no shell is wanted
 
 

@@ -17,6 +17,7 @@ from hpcstem.execution.executor import (
     batch_failure,
     require_batches,
 )
+from hpcstem.execution.memory import keep_memory
 
 Value = TypeVar("Value")
 
@@ -49,6 +50,7 @@ class SerialExecutor(Executor):
     ) -> Result:
         """See `Executor.run`."""
         require_batches(batches)
+        keep_memory()
         analysis = self._travelled(analysis)
         merged: Any = None
         for index, batch in enumerate(batches):

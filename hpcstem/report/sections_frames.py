@@ -63,6 +63,8 @@ def uncertainty_section(run: Run) -> Section:
 
 def _likeness(run: Run) -> list[Block]:
     """How far each movie is from the training images, and a plain word about those that are too far."""
+    from hpcstem.segmentation.reference import TOO_SMALL
+
     compared = [
         (movie.name, movie.out_of_distribution)
         for movie in (run.decode.movies if run.decode else [])
@@ -73,7 +75,7 @@ def _likeness(run: Run) -> list[Block]:
     rows = [
         (
             name,
-            quantity(one.score, 2),
+            TOO_SMALL if one.score is None else quantity(one.score, 2),
             ", ".join(f"{reason.statistic} {quantity(reason.deviation, 1)} σ" for reason in one.reasons),
         )
         for name, one in compared

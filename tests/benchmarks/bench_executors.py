@@ -5,8 +5,8 @@ Not collected by a normal run. Run it by name, one thread:
     OMP_NUM_THREADS=1 pytest tests/benchmarks/bench_executors.py -s
 
 CPU time of this process and of its workers, the ways in turn, so that a drift of the machine's speed cancels; medians.
-Only the gain of a second worker is wall time: it is printed beside what two processes gain that have nothing to do with
-each other, which is all that the machine has to give at that time.
+Only the gain of a second worker is wall time, each on a core of its own: it is printed beside what two processes gain
+that have nothing to do with each other, which is all that the machine has to give at that time.
 """
 
 import os
@@ -33,18 +33,24 @@ from hpcstem.segmentation.inference import predict_prepared, prepared
 PIXEL_A = 0.16
 N_FRAMES, SIDE, PER_CHUNK = 48, 128, 8
 ROUNDS = 5
+TURNS, ROUNDS_OF_A_GAIN = 16, 3  # 768 frames per worker, half a minute
 
 ALONE = """
-import sys, time, numpy as np, torch
+import os, sys, time
+os.sched_setaffinity(0, {int(sys.argv[2])})
+import numpy as np, torch
 torch.set_num_threads(1)
+from hpcstem.execution.memory import keep_memory
 from hpcstem.segmentation import Ensemble, decode_frame
+keep_memory()
 frames, ensemble = np.load(sys.argv[1]), Ensemble.load("graphene-si")
 decode_frame(frames[0], 0.16, ensemble)
 print("ready", flush=True)
 sys.stdin.readline()
 begun = time.perf_counter()
-for frame in frames:
-    decode_frame(frame, 0.16, ensemble)
+for _ in range(int(sys.argv[3])):
+    for frame in frames:
+        decode_frame(frame, 0.16, ensemble)
 print(time.perf_counter() - begun)
 """
 
@@ -113,31 +119,57 @@ def test_cost_beyond_a_bare_loop(movie, frames, tmp_path):
 
 
 def test_gain_of_a_second_worker(movie, frames, tmp_path):
+    """Two workers do twice the work of one; so do two processes apart, each on the same core as a worker."""
     np.save(tmp_path / "frames.npy", frames)
     analysis = DecodeChunks(find_ensemble("graphene-si"), Ensemble.load("graphene-si").digest)
     gains = {"two processes apart": [], "two Dask workers": []}
     with DaskExecutor(1) as one, DaskExecutor(2) as two:
         for executor in (one, two):
+            pin_workers(executor)
             executor.run(analysis, chunks_of(movie, tmp_path / "warm"))
-        for _ in range(3):
+        for _ in range(ROUNDS_OF_A_GAIN):
             alone, together = apart(tmp_path / "frames.npy", 1), apart(tmp_path / "frames.npy", 2)
             gains["two processes apart"].append(2 * alone / together)
             wall = []
             for executor in (one, two):
+                chunks = [
+                    chunk
+                    for turn in range(executor.workers * TURNS)
+                    for chunk in chunks_of(movie, tmp_path / f"out{turn}")
+                ]
                 begun = time.perf_counter()
-                executor.run(analysis, chunks_of(movie, tmp_path / "out"))
+                executor.run(analysis, chunks)
                 wall.append(time.perf_counter() - begun)
-            gains["two Dask workers"].append(wall[0] / wall[1])
+            gains["two Dask workers"].append(2 * wall[0] / wall[1])
+            print(f"\nalone {alone:.1f} s, together {together:.1f} s, one worker {wall[0]:.1f} s, two {wall[1]:.1f} s")
     for name, found in gains.items():
         print(f"\n{name}: {statistics.median(found):.2f} × one ({', '.join(f'{g:.2f}' for g in found)})", end="")
-    print(f"; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    shares = [ours / theirs for theirs, ours in zip(*gains.values(), strict=True)]
+    print(f"; shares of theirs: {', '.join(f'{one:.3f}' for one in shares)}; load {os.getloadavg()[0]:.1f}")
+
+
+def pin_workers(executor):
+    """Bind each worker, all of its threads, to a core of its own; scheduler and client may use all."""
+    client = executor.connection.client
+    for core, address in enumerate(client.scheduler_info()["workers"]):
+        client.run(pin, core, workers=[address])
+
+
+def pin(core):
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), {core})
 
 
 def apart(path, n_processes):
-    """Longest wall time of processes that decode the same frames at the same time [s]."""
+    """Longest wall time of processes that decode the same frames at the same time, each on a core [s]."""
     programs = [
-        subprocess.Popen([sys.executable, "-c", ALONE, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(n_processes)
+        subprocess.Popen(
+            [sys.executable, "-c", ALONE, path, str(core), str(TURNS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for core in range(n_processes)
     ]
     for program in programs:
         assert program.stdout.readline() == "ready\n"

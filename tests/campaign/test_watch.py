@@ -202,11 +202,11 @@ def test_the_report_shows_regions_latency_and_what_is_not_decoded(watched):
     for text in ("Regions to simulate", "frames within the frame time", "junk.h5", "1 empty", "data:image/png"):
         assert text in page, text
     records = [read_metadata(path) for path in watched.out.glob("atoms/*/*.parquet")]
-    unlike = [Path(one["path"]).name for one in records if one["likeness"]["score"] > 1]
+    unlike = [Path(one["path"]).name for one in records if (one["likeness"]["score"] or 0) > 1]
     assert "noise.h5" in unlike
     assert "a.h5" not in unlike
     assert summary.n_unlike == len(unlike)
-    assert f"{len(unlike)} of 4 frames, whose atoms cannot be relied on" in page
+    assert f"{len(unlike)} of 3 frames, whose atoms cannot be relied on; latest first. Of 1 more" in page
     assert all(one["survey"]["n_obscured"] == 0 for one in records)
     assert summary.problems.keys() == {str(watched.folder / "junk.h5")}
     regions = read_json(watched.out / "regions.json")

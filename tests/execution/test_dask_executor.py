@@ -16,6 +16,7 @@ from distributed import Security
 
 from hpcstem.errors import ExecutionError
 from hpcstem.execution import DaskExecutor
+from hpcstem.execution.memory import KEEPING_MEMORY
 
 SECONDS_TO_RECOVER = 240
 
@@ -70,9 +71,14 @@ def test_a_killed_worker_costs_a_retry(tmp_path):
     assert not any(path.is_dir() for path in left_by_a_killed_worker.parent.iterdir())
 
 
-def test_a_killed_lone_worker_costs_a_retry(tmp_path):
+def test_a_killed_lone_worker_costs_a_retry(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
     with DaskExecutor(1, scratch=tmp_path) as executor:
         assert executor.run(KillsItsWorker(marker=tmp_path / "killed"), range(6)) == joined(6)
+    # What Dask sets for its workers does not reach the programs that are started later.
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "MALLOC_ARENA_MAX" not in os.environ
 
 
 def test_a_batch_that_always_kills_is_named_and_its_neighbours_are_not():
@@ -96,7 +102,7 @@ class Environment:
     """What a worker's libraries are told."""
 
     def process(self, batch):
-        names = "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"
+        names = "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", *KEEPING_MEMORY
         return {(name, os.environ.get(name)) for name in names}
 
     def merge(self, left, right):
@@ -109,7 +115,7 @@ class Environment:
 def test_libraries_start_no_threads_in_workers_and_memory_is_kept(dask_executor):
     assert dask_executor.workers == 2
     found = dask_executor.run(Environment(), range(4))
-    assert found == {("OMP_NUM_THREADS", "1"), ("NUMBA_NUM_THREADS", "1"), ("MALLOC_TRIM_THRESHOLD_", None)}
+    assert found == {("OMP_NUM_THREADS", "1"), ("NUMBA_NUM_THREADS", "1"), *KEEPING_MEMORY.items()}
 
 
 def inet_connections(process):

@@ -14,7 +14,7 @@ from hpcstem.segmentation import Ensemble
 from hpcstem.segmentation.ensemble import find_ensemble
 from hpcstem.segmentation.frame_statistics import NAMES, patches
 from hpcstem.segmentation.inference import predict
-from hpcstem.segmentation.reference import examine, likeness, load_reference
+from hpcstem.segmentation.reference import TOO_SMALL, examine, frame_likeness, likeness, load_reference
 
 PIXEL_A = 0.16
 
@@ -66,6 +66,13 @@ def test_a_wrong_pixel_size_is_not(compared):
 
 def test_empty_noise_is_not(compared, rng):
     assert compared(rng.poisson(20.0, (128, 128))).out_of_distribution
+
+
+def test_a_small_field_has_no_score(ensemble, reference, compared, rng):
+    noise = rng.poisson(20.0, (200, 86)).astype(np.float32)  # 13.8 Å wide
+    for found in (compared(noise), frame_likeness(noise, PIXEL_A, ensemble, reference)):
+        assert (found.score, found.out_of_distribution, found.because) == (None, False, TOO_SMALL)
+    assert frame_likeness(noise, 14 / 86, ensemble, reference).out_of_distribution
 
 
 def test_gain_and_offset_do_not_matter(compared):

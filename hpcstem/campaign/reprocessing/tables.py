@@ -94,12 +94,15 @@ def write_tables(ledger: Ledger, settings: dict[str, Any]) -> None:
             **asdict(survey),
             "n_frames_done": decoded[key],
             "n_atoms": atoms[key],
-            "score": scores[key][0] if key in scores else None,
+            "score": score,
+            "because": because,
             **columns,
         }
         for key, survey in sorted(ledger.surveys.items())
+        for score, because in [scores.get(key, (None, None))]
     ]
-    kinds = kinds_of(Survey) | {"n_frames_done": int, "n_atoms": int, "score": float} | dict.fromkeys(columns, str)
+    kinds = kinds_of(Survey) | {"n_frames_done": int, "n_atoms": int, "score": float, "because": str}
+    kinds |= dict.fromkeys(columns, str)
     write_rows(ledger.folder / "movies.parquet", kinds, movies)
     write_rows(ledger.folder / "files.parquet", _FILE_COLUMNS, files)
     write_rows(ledger.folder / "frames.parquet", _FRAME_COLUMNS, _frames(ledger))
@@ -115,6 +118,7 @@ def summarize(ledger: Ledger, movies: list[str], n_frames_done_now: int, seconds
     scores = _scores(ledger)
     asked = set(movies)
     surveys = [ledger.surveys[movie] for movie in movies if movie in ledger.surveys]
+    known = asked & ledger.surveys.keys()
     n_atoms: Counter[str] = Counter()
     for file in ledger.files:
         for member in file.members:
@@ -133,27 +137,29 @@ def summarize(ledger: Ledger, movies: list[str], n_frames_done_now: int, seconds
         seconds=seconds,
         faults=faults,
         unlike=tuple(
-            Unlike(key, ledger.surveys[key].path, *scores[key])
-            for key in sorted(asked & scores.keys() & ledger.surveys.keys())
-            if scores[key][0] > 1
+            Unlike(key, ledger.surveys[key].path, score, because)
+            for key, (score, because) in sorted(scores.items())
+            if score is not None and score > 1 and key in known
         ),
     )
     write_json(ledger.folder / "summary.json", asdict(summary))
     return summary
 
 
-def _scores(ledger: Ledger) -> dict[str, tuple[float, str]]:
+def _scores(ledger: Ledger) -> dict[str, tuple[float | None, str]]:
     """Median score of each movie that was compared with the training images, and why its farthest frame is so far."""
-    from hpcstem.segmentation.reference import Likeness
+    from hpcstem.segmentation.reference import TOO_SMALL, Likeness
 
-    found: dict[str, list[Likeness]] = {}
+    found: dict[str, list[tuple[float, str]]] = {}
     for file in ledger.files:
         for member in file.members:
             if member.likeness is not None:
-                found.setdefault(member.movie, []).append(Likeness(**member.likeness))
+                one = Likeness(**member.likeness)
+                told = found.setdefault(member.movie, [])
+                told += [] if one.score is None else [(one.score, one.because)]
     return {
-        movie: (median(one.score for one in several), max(several, key=lambda one: one.score).because)
-        for movie, several in found.items()
+        movie: (median(score for score, _ in told), max(told)[1]) if told else (None, TOO_SMALL)
+        for movie, told in found.items()
     }
 
 

@@ -22,6 +22,7 @@ from hpcstem.campaign.watching.records import FileState, FrameRecord, Records
 from hpcstem.campaign.watching.settling import Settling
 from hpcstem.config import checked
 from hpcstem.errors import HpcstemError
+from hpcstem.execution.memory import keep_memory
 from hpcstem.files import write_json
 
 _SETTINGS_FILE = "watch.json"
@@ -122,6 +123,7 @@ def watch(
     if not folder.is_dir():
         raise HpcstemError(f"folder to watch {folder}", "no such folder", "the folder that the microscope writes to")
     refuse_ranks()
+    keep_memory()
     described = describe(DatasetSettings(settings.model, settings.refine))
     run = Run(out)
     check_owner(run, described, _SETTINGS_FILE)

@@ -179,6 +179,7 @@ def _candidates(record: FrameRecord) -> list[dict[str, Any]]:
 
 def _unlike(frames: list[FrameRecord]) -> list[Block]:
     compared = [(one, one.likeness) for one in frames if one.likeness is not None]
+    told = [(one, likeness) for one, likeness in compared if likeness["score"] is not None]
     if not compared:
         return [Words("Not compared: `hpcstem reference` keeps beside an ensemble what its training images look like.")]
     rows = [
@@ -188,11 +189,13 @@ def _unlike(frames: list[FrameRecord]) -> list[Block]:
             str(record.frame),
             quantity(likeness["score"], 1),
         )
-        for record, likeness in reversed(compared)
+        for record, likeness in reversed(told)
         if record.unlike
     ]
     few, note = shortened(rows, _MOST_ROWS, "frames.")
-    about = f"{len(rows)} of {len(compared)} frames, whose atoms cannot be relied on; latest first."
+    about = f"{len(rows)} of {len(told)} frames, whose atoms cannot be relied on; latest first."
+    if len(told) < len(compared):
+        about += f" Of {len(compared) - len(told)} more the field is too small to tell."
     return [Table(("file", "farthest off", "frame", "score"), few, f"{about} {note}".strip(), text_columns=2)]
 
 

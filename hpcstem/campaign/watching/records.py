@@ -86,7 +86,7 @@ class FrameRecord:
     @property
     def unlike(self) -> bool:
         """Whether it is not of the kind that the ensemble was trained on."""
-        return self.likeness is not None and self.likeness["score"] > 1
+        return self.likeness is not None and (self.likeness["score"] or 0) > 1
 
 
 @dataclass
