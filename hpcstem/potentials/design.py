@@ -165,41 +165,59 @@ def _spline_kernel(
     histogram: np.ndarray,
 ) -> None:
     cells = sorted_into_cells(atoms, cutoff)
+    order, x, y = cells.order, cells.x, cells.y
     n_atoms = len(atoms)
-    partner, distance = np.empty(n_atoms + 1, np.int64), np.empty(n_atoms + 1)
-    vector_x, vector_y = np.empty(n_atoms + 1), np.empty(n_atoms + 1)
-    intervals, weights = np.empty(n_atoms + 1, np.int64), np.empty((4, n_atoms + 1), np.float32)
-    sorted_base, sorted_kind = base[cells.order], kind[cells.order]
+    vector_x, vector_y, distance = np.empty(n_atoms), np.empty(n_atoms), np.empty(n_atoms)
+    near, bins = np.empty(n_atoms + 1, np.int64), np.empty(n_atoms, np.uint32)
+    intervals, weights = np.empty(n_atoms, np.int32), np.empty((4, n_atoms), np.float32)
+    sorted_base, sorted_kind = base[order], kind[order]
+    offset = (sorted_kind * N_DISTANCE_BINS).astype(np.int32)
+    by_kind = histogram.reshape(len(histogram), -1)
     bins_per_A, per_A = N_DISTANCE_BINS / cutoff, 1.0 / step
+    # Numbers of double precision would make all of the arithmetic so.
+    none, one, two, three, four = np.float32(0), np.float32(1), np.float32(2), np.float32(3), np.float32(4)
+    half_per_A, end = np.float32(per_A / 2), np.int32(n_functions - 1)
     for i in range(n_atoms):
-        n = _partners_of(i, cells, n_real, cutoff, partner, vector_x, vector_y, distance)
-        base_i, kind_i = sorted_base[i], sorted_kind[i]
-        # A loop of its own without a scatter, so that it is vectorised.
-        for p in range(n):
-            x = max((distance[p] - low) * per_A, 0.0)
-            interval = min(int(x), n_functions - 1)
-            u = x - interval
-            scale = per_A / max(distance[p], 1e-12)
-            intervals[p] = interval
-            # Splines that do not vanish at the cut-off are not functions of the basis.
-            weights[0, p] = -0.5 * (1 - u) * (1 - u) * scale
-            weights[1, p] = 0.5 * (3 * u - 4) * u * scale if interval < n_functions - 1 else 0.0
-            weights[2, p] = 0.5 * ((2 - 3 * u) * u + 1) * scale if interval < n_functions - 2 else 0.0
-            weights[3, p] = 0.5 * u * u * scale if interval < n_functions - 3 else 0.0
-        for p in range(n):
-            j = partner[p]
-            w0, w1, w2, w3 = weights[0, p], weights[1, p], weights[2, p], weights[3, p]
-            histogram[kind_i, sorted_kind[j], int(distance[p] * bins_per_A)] += 1
-            at_i = np.uint64(base_i + sorted_kind[j] * n_columns + intervals[p])
-            at_j = np.uint64(sorted_base[j] + kind_i * n_columns + intervals[p])
-            dx, dy = np.float32(vector_x[p]), np.float32(vector_y[p])
-            _add(out, at_i, np.uint64(width), w0, w1, w2, w3, dx, dy)
-            _add(out, at_j, np.uint64(width), w0, w1, w2, w3, -dx, -dy)
-            if distance[p] < radius:
-                _add_repulsion(
-                    out, at_i - np.uint64(intervals[p]), at_j - np.uint64(intervals[p]), n_functions, width, radius,
-                    distance[p], vector_x[p], vector_y[p],
-                )  # fmt: skip
+        base_i, kind_i, real_i = sorted_base[i], sorted_kind[i], order[i] < n_real
+        counts, own_row = by_kind[kind_i], row_at(y[i], cells)
+        for row in range(own_row, row_at(y[i] + cutoff * (1 + MARGIN), cells) + 1):
+            first, last = run_of(i, row, own_row, cells, cutoff)
+            start, count = np.uint64(first), np.uint64(last - first)
+            # Loops without a branch or a scatter are vectorised, also over what is too far.
+            for p in range(count):
+                dx, dy = x[start + p] - x[i], y[start + p] - y[i]
+                vector_x[p], vector_y[p], distance[p] = dx, dy, np.sqrt(dx * dx + dy * dy)
+            n = 0
+            for p in range(count):
+                near[n] = p
+                n += (distance[p] < cutoff) & (real_i | (order[start + p] < n_real))
+            for p in range(count):
+                place = max((distance[p] - low) * per_A, 0.0)
+                interval = min(np.int32(place), end)
+                u = np.float32(place - interval)
+                scale = half_per_A / np.float32(max(distance[p], 1e-12))
+                intervals[p] = interval
+                bins[p] = np.uint32(np.int32(distance[p] * bins_per_A) + offset[start + p])
+                # Splines that do not vanish at the cut-off are not functions of the basis.
+                weights[0, p] = (u - one) * (one - u) * scale
+                weights[1, p] = (three * u - four) * u * scale if interval < n_functions - 1 else none
+                weights[2, p] = ((two - three * u) * u + one) * scale if interval < n_functions - 2 else none
+                weights[3, p] = u * u * scale if interval < n_functions - 3 else none
+            for q in range(n):
+                p = near[q]
+                j = first + p
+                counts[bins[p]] += 1
+                at_i = np.uint64(base_i + sorted_kind[j] * n_columns + intervals[p])
+                at_j = np.uint64(sorted_base[j] + kind_i * n_columns + intervals[p])
+                w0, w1, w2, w3 = weights[0, p], weights[1, p], weights[2, p], weights[3, p]
+                dx, dy = np.float32(vector_x[p]), np.float32(vector_y[p])
+                _add(out, at_i, np.uint64(width), w0, w1, w2, w3, dx, dy)
+                _add(out, at_j, np.uint64(width), w0, w1, w2, w3, -dx, -dy)
+                if distance[p] < radius:
+                    _add_repulsion(
+                        out, at_i - np.uint64(intervals[p]), at_j - np.uint64(intervals[p]), n_functions, width, radius,
+                        distance[p], vector_x[p], vector_y[p],
+                    )  # fmt: skip
 
 
 @numba.njit(cache=True, inline="always")

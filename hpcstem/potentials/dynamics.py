@@ -20,7 +20,7 @@ import numba
 import numpy as np
 
 from hpcstem.errors import StructureError
-from hpcstem.potentials.pairs import half_pairs, species_pairs
+from hpcstem.potentials.pairs import HalfPairs, half_pairs, species_pairs
 
 _SKIN_A = 0.6
 _N_POINTS = 1 << 13
@@ -76,10 +76,10 @@ class Langevin:
 
     def force(self, positions_A: np.ndarray, species: np.ndarray) -> np.ndarray:
         """Force on each atom, with shape (n_atoms, 2), float64."""
-        first, second = self._neighbours(positions_A, 0.0)
+        near = self.pairs(positions_A)
         force = np.zeros_like(positions_A)
         sides_A = np.array(self.box_A or (0.0, 0.0))
-        _add_forces(positions_A, species, first, second, *self._table(), sides_A, force)
+        _add_forces(positions_A, species, near.first, near.second, *self.table, sides_A, force)
         return force
 
     def propagate(self, positions_A: np.ndarray, species: np.ndarray, dt: float, noise: np.ndarray) -> np.ndarray:
@@ -107,24 +107,27 @@ class Langevin:
         sides_A = np.array(self.box_A or (0.0, 0.0))
         done = 0
         while done < len(noise):
-            first, second = self._neighbours(positions_A, _SKIN_A)
+            near = self.pairs(positions_A, _SKIN_A)
             steps = _run(
-                positions_A, species, first, second, *self._table(), sides_A, drift, kick, noise[done:], _SKIN_A / 2
-            )
+                positions_A, species, near.first, near.second, *self.table, sides_A, drift, kick, noise[done:],
+                _SKIN_A / 2,
+            )  # fmt: skip
             if steps == _TOO_FAR or not np.isfinite(positions_A).all():
                 raise StructureError("step of the overdamped dynamics", dt, "a shorter time step: the atoms fly apart")
             done += steps
         return positions_A
 
-    def _table(self) -> tuple[np.ndarray, float]:
+    @property
+    def table(self) -> tuple[np.ndarray, float]:
+        """Slopes over the distance, and where they end [Å]."""
         return self.forces.slope_over_r, self.forces.cutoff_A
 
-    def _neighbours(self, positions_A: np.ndarray, skin_A: float) -> tuple[np.ndarray, np.ndarray]:
+    def pairs(self, positions_A: np.ndarray, skin_A: float = 0.0) -> HalfPairs:
+        """Pairs within the cut-off and a skin [Å]."""
         reach_A = self.forces.cutoff_A + skin_A
         if self.box_A is not None:
             reach_A = min(reach_A, min(self.box_A) / 2)
-        pairs = half_pairs(positions_A, reach_A, self.box_A)
-        return pairs.first, pairs.second
+        return half_pairs(positions_A, reach_A, self.box_A)
 
 
 @numba.njit(cache=True)

@@ -19,7 +19,7 @@ from hpcstem.potentials.three_body import ThreeBodyBasis, triple_kinds
 
 LEAST_MOTION = 0.01
 """Share of the displacement that counts as motion whatever the localisation noise."""
-_FEWEST_PAIRS = 20
+FEWEST_PAIRS = 20
 """Pairs about a distance from which it counts as sampled."""
 _FEWEST_BLOCKS = 8
 _N_QUADRATURE = 9
@@ -135,7 +135,7 @@ class FittedPotential:
         index = (r_A / self.basis.cutoff_A * N_DISTANCE_BINS).astype(int)
         reach = (1 - self.basis.low_A / self.basis.cutoff_A) / self.basis.n_functions
         near = np.ones(max(1, round(reach * N_DISTANCE_BINS)))
-        enough = np.append(np.convolve(self.distances[pair], near, "same") >= _FEWEST_PAIRS, False)
+        enough = np.append(np.convolve(self.distances[pair], near, "same") >= FEWEST_PAIRS, False)
         return np.asarray(enough[np.clip(index, 0, N_DISTANCE_BINS)])
 
     def well(self, pair: int) -> tuple[float, float] | None:
@@ -275,9 +275,7 @@ def _noise_ratio(blocks: Blocks[EquationSums, EquationSums], likelihood: Likelih
         return 1.0
     whitener = whitening(blocks.total.gram)
     residuals = np.stack([whitener.T @ (part.moment - part.design @ coefficients) for part in filled])
-    total = blocks.total
-    per_direction = likelihood.noise_power * total.weight / likelihood.n_values
-    return float((residuals**2).sum() / whitener.shape[1] / per_direction)
+    return float((residuals**2).sum() / whitener.shape[1] / likelihood.noise)
 
 
 def _check_distances(sums: EquationSums, equations: ForceEquations) -> None:

@@ -33,19 +33,13 @@ class Likelihood:
         With shape (n_unknowns, n_unknowns), float64.
     pull
         Precision times the estimate without a prior, with shape (n_unknowns,), float64.
-    noise_power
-        Variance of a velocity component of the first species about the fit [Å²/time²].
-    n_values
-        Effective number of velocity components.
-    gram
-        ZᵀZ in the same units, with shape (n_unknowns, n_unknowns), float64.
+    noise
+        Covariance of the moments over ZᵀZ.
     """
 
     precision: np.ndarray
     pull: np.ndarray
-    noise_power: float
-    n_values: float
-    gram: np.ndarray
+    noise: float
 
     @classmethod
     def of(cls, sums: EquationSums) -> Likelihood:
@@ -68,21 +62,29 @@ class Likelihood:
         noise_power = (sums.power - moment @ moment) / sums.weight / spare
         if not noise_power > 0:
             raise StructureError("motion in the trajectory", "no atom that moves at random", "atoms that move")
-        scale = n_values / (sums.weight * noise_power)
-        return cls(
-            scale * design.T @ design, scale * design.T @ moment, float(noise_power), float(n_values), scale * sums.gram
-        )
+        noise = noise_power * sums.weight / n_values
+        return cls(design.T @ design / noise, design.T @ moment / noise, float(noise))
 
     def with_noise(self, ratio: float) -> Likelihood:
         """Return the same for moments whose variance is `ratio` times what white noise would give."""
         return replace(self, precision=self.precision / ratio, pull=self.pull / ratio)
 
-    def with_moment(self, sums: EquationSums, moment: np.ndarray) -> Likelihood:
-        """Return the same with other moments than those of `sums`, of the same noise."""
-        whitener = whitening(sums.gram)
-        scale = self.n_values / (sums.weight * self.noise_power)
-        pull = scale * (whitener.T @ sums.design).T @ (whitener.T @ moment)
-        return replace(self, pull=pull)
+    @classmethod
+    def of_moments(cls, design: np.ndarray, noise: np.ndarray, moment: np.ndarray) -> Likelihood:
+        """Likelihood of moments that are linear in the coefficients.
+
+        Parameters
+        ----------
+        design
+            What takes the coefficients to the moments, with shape (n_unknowns, n_unknowns), float64.
+        noise
+            Covariance of the moments, with the same shape.
+        moment
+            The moments, with shape (n_unknowns,), float64.
+        """
+        whitener = whitening(noise)
+        seen = whitener.T @ design
+        return cls(seen.T @ seen, seen.T @ (whitener.T @ moment), 1.0)
 
     def posterior_at(self, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the coefficients under a prior of that precision."""

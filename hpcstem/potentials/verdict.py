@@ -194,8 +194,7 @@ def _penalty(total: EquationSums, equations: ForceEquations, n_forces: int) -> n
     penalty = posterior(likelihood, [pair_prior(equations.basis, n_pairs)]).penalty
     n_springs = len(gram) - n_forces
     # In units of the Gram matrix.
-    scale = likelihood.noise_power * total.weight / likelihood.n_values
-    return block_diag(scale * penalty, np.zeros((n_springs, n_springs)))
+    return block_diag(likelihood.noise * penalty, np.zeros((n_springs, n_springs)))
 
 
 def _held_out(total: EquationSums, parts: list[EquationSums], kept: np.ndarray, penalty: np.ndarray) -> np.ndarray:

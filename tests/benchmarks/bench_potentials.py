@@ -252,18 +252,21 @@ def bench_indirect():
 
     equations = ForceEquations(BASIS, SYMBOLS, 0.02, mobility=MOBILITY)
     # Trajectories of their own, so that draws are independent.
-    for n_frames, keys in ((100, range(11, 19)), (600, (1,))):
+    for n_frames, keys in ((100, range(11, 19)), (600, (1, 2))):
         draws = []
         for key in keys:
             trajectory = toy_trajectory(n_frames, 0.02, key=key)
             parts = segments(InMemory(trajectory), 16)
             start = time.process_time()
             with SerialExecutor() as executor:
-                draws.append(errors(indirect_inference(executor.run, parts, equations, 1, n_steps=50)))
+                found = indirect_inference(executor.run, parts, equations, 1, n_steps=50)
+            stated = [float(found.deviation(k, np.array([found.well(k)[0]]))[0]) for k in range(3)]
+            draws.append(errors(found))
             cpu_s = time.process_time() - start
+            say("indirect", frames=n_frames, key=key, **draws[-1], depth_deviation=stated, cpu_s=cpu_s)
         depths = np.array([draw["depth"] for draw in draws], float)
-        summarised("indirect", draws, frames=n_frames, interval=0.02, cpu_s=cpu_s,
-                   depth_mean=list(depths.mean(axis=0)), depth_spread=list(depths.std(axis=0)))  # fmt: skip
+        summarised("indirect", draws, frames=n_frames, interval=0.02, depth_mean=list(depths.mean(axis=0)),
+                   depth_error=list(depths.std(axis=0, ddof=1) / np.sqrt(len(draws))))  # fmt: skip
         plain = [errors(fitted(trajectory, 0.02, rule)) for rule in ("euler", "trapezoid", "simpson")]
         say(
             "indirect",
@@ -273,21 +276,27 @@ def bench_indirect():
 
 
 def bench_bands():
-    """Coverage of 95 % bands over independent stretches of the toy, not over redrawn noise."""
+    """Coverage of 95 % bands, with its standard error over trajectories that each begin anew.
+
+    All distances of a pair share most of their error, so that one trajectory is hardly more than one draw.
+    """
     from known_motion import BASIS, TOY, toy_trajectory
 
-    long = [toy_trajectory(6400, 1e-3, key=key) for key in (1, 2)]
     r_A = np.linspace(1.2, 4.3, 80)
-    for n_frames in (200, 800):
-        inside = []
-        for part in [whole[first : first + n_frames] for whole in long for first in range(0, 6400, n_frames)]:
-            found = fitted(part, 1e-3)
+    for n_frames, n_draws in ((200, 64), (800, 64)):
+        inside, squares = [], []
+        for key in range(n_draws):
+            found = fitted(toy_trajectory.__wrapped__(n_frames, 1e-3, 100 + key), 1e-3)
+            scores = []
             for k, truth in enumerate(TOY.potentials):
-                seen = found.sampled(k, r_A)
-                error = np.abs(found.energy(k, r_A) - truth.potential(r_A))
-                inside.append((k, (error < 1.96 * found.deviation(k, r_A))[seen].mean()))
-        coverage = [np.mean([c for a, c in inside if a == k]) for k in range(3)]
-        say("bands", frames=n_frames, draws=2 * 6400 // n_frames, functions=BASIS.n_functions, coverage=coverage)
+                seen = r_A[found.sampled(k, r_A)]
+                scores.append((found.energy(k, seen) - truth.potential(seen)) / found.deviation(k, seen))
+            inside.append([np.mean(np.abs(z) < 1.96) for z in scores])
+            squares.append([np.mean(z**2) for z in scores])
+        error = [np.std(values, axis=0, ddof=1) / np.sqrt(n_draws) for values in (inside, squares)]
+        say("bands", frames=n_frames, draws=n_draws, functions=BASIS.n_functions,
+            coverage=list(np.mean(inside, axis=0)), coverage_error=list(error[0]),
+            z_squared=list(np.mean(squares, axis=0)), z_squared_error=list(error[1]))  # fmt: skip
 
 
 def bench_ranks():

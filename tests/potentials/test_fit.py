@@ -118,7 +118,7 @@ def test_bands_cover_the_truth(shape):
     for _ in range(20):
         pull = likelihood.precision @ coefficients
         pull = pull + vectors @ (np.sqrt(np.maximum(eigenvalues, 0)) * rng.standard_normal(len(pull)))
-        drawn = Likelihood(likelihood.precision, pull, 1.0, 1.0, likelihood.gram)
+        drawn = Likelihood(likelihood.precision, pull, 1.0)
         found = posterior(drawn, prior)
         for pair in range(3):
             own = slice(pair * BASIS.n_columns, (pair + 1) * BASIS.n_columns)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from known_motion import BASIS, MOBILITY, SYMBOLS, TOY, error_of, run, toy_trajectory
@@ -6,12 +8,16 @@ from hpcstem.errors import StructureError
 from hpcstem.execution import SerialExecutor
 from hpcstem.potentials.equations import ForceEquations
 from hpcstem.potentials.fitted import solve
-from hpcstem.potentials.indirect import SimulatedMoments, indirect_inference
-from hpcstem.potentials.likelihood import Likelihood, whitening
+from hpcstem.potentials.indirect import indirect_inference
+from hpcstem.potentials.likelihood import whitening
+from hpcstem.potentials.response import Response
+from hpcstem.potentials.simulated import SimulatedMotion
 from hpcstem.potentials.streaming import InMemory, segments
+from hpcstem.potentials.three_body import ThreeBodyBasis
 
 INTERVAL = 0.02
 EQUATIONS = ForceEquations(BASIS, SYMBOLS, INTERVAL, "euler", 0, MOBILITY)
+NEAREST_A = np.array([1.16, 1.22, 1.28])
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +26,54 @@ def trajectory():
     return toy_trajectory(40, INTERVAL, cells=(10, 8))
 
 
-def test_motion_simulated_with_the_true_forces_has_the_observed_moments(trajectory):
+@pytest.fixture(scope="module")
+def truth():
+    """Motion under the true potentials."""
     r_A = np.linspace(1.1, 4.5, 2000)
     weight = np.minimum(1, np.exp(-TOY.potentials[0].potential(r_A)))
-    truth = np.stack(
-        [
-            np.linalg.lstsq(BASIS.values(r_A) * weight[:, None], p.potential(r_A) * weight, rcond=None)[0]
-            for p in TOY.potentials
-        ]
-    )
-    observed = run(EQUATIONS, trajectory).total
-    simulated = run(SimulatedMoments(EQUATIONS, truth, TOY.kT, 50, 1), trajectory).total
-    likelihood = Likelihood.of(observed)
-    unit = np.sqrt(likelihood.noise_power * observed.weight / likelihood.n_values)
-    z = whitening(observed.gram).T @ (observed.moment - simulated.moment) / unit
-    assert 0.75 < np.sqrt(np.mean(z**2)) < 1.25
-    h = truth.ravel()
-    assert abs(h @ (observed.moment - simulated.moment)) < 3 * unit * np.sqrt(h @ observed.gram @ h)
+    coefficients = [
+        np.linalg.lstsq(BASIS.values(r_A) * weight[:, None], p.potential(r_A) * weight, rcond=None)[0]
+        for p in TOY.potentials
+    ]
+    return SimulatedMotion(EQUATIONS, np.stack(coefficients), NEAREST_A, TOY.kT, 50, 1)
+
+
+def test_motion_simulated_with_the_true_forces_has_the_observed_moments_within_their_noise(trajectory, truth):
+    observed, simulated = run(EQUATIONS, trajectory).total, run(truth, trajectory).total
+    noise = run(Response(truth, 0.0), trajectory).total.noise
+    left = observed.moment - simulated.moment
+    z = whitening(noise).T @ left
+    assert 0.8 < np.sqrt(np.mean(z**2)) < 1.2
+    h = truth.coefficients.ravel()
+    assert abs(h @ left) < 3 * np.sqrt(h @ noise @ h)
     assert simulated.step_power == pytest.approx(observed.step_power, rel=0.02)
-    assert simulated.weight == pytest.approx(observed.weight)
+
+
+def test_the_response_is_the_derivative_of_the_simulated_moments(trajectory, truth):
+    few = trajectory[:10]
+    design, noise = (getattr(Response(truth, 0.0).process(few), name) for name in ("design", "noise"))
+    spread = np.sqrt(np.diag(noise))
+    seen = spread > 0
+    ways = {"depth": (truth.coefficients, 0.01)}
+    for column in (4, 6, 10, 20, 38):
+        ways[str(column)] = np.eye(truth.coefficients.size)[column].reshape(truth.coefficients.shape), 0.02
+    for name, (way, size) in ways.items():
+        up, down = (replace(truth, coefficients=truth.coefficients + s * size * way).process(few) for s in (1, -1))
+        change = ((up.moment - down.moment) / (2 * size))[seen] / spread[seen]
+        found = (design @ way.ravel())[seen] / spread[seen]
+        assert found @ change / (change @ change) == pytest.approx(1, abs=0.12), name
+        assert np.linalg.norm(found - change) < 0.25 * np.linalg.norm(change), name
+
+
+def test_atoms_nearer_than_any_seen_are_pushed_as_at_the_nearest_distance_seen(truth):
+    hole = truth.coefficients + np.where(np.arange(BASIS.n_columns) < 1, -50.0, 0.0)
+    force = replace(truth, coefficients=hole).langevin(None).force
+    for pair in ((0, 0), (0, 1), (1, 1)):
+        pushes = [
+            force(np.array([[0.0, 0.0], [r_A, 0.0]]), np.array(pair))[1, 0]
+            for r_A in (0.8, 1.0, NEAREST_A[sum(pair)] - 0.01)
+        ]
+        np.testing.assert_allclose(pushes, pushes[0], rtol=0.02)
 
 
 def test_indirect_inference_mends_what_the_trapezoid_loses(trajectory):
@@ -52,6 +87,11 @@ def test_indirect_inference_mends_what_the_trapezoid_loses(trajectory):
     assert found.kT == pytest.approx(TOY.kT, rel=0.03)
 
 
-def test_no_convergence_is_said(trajectory):
-    with SerialExecutor() as executor, pytest.raises(StructureError, match="indirect inference; got a change of"):
-        indirect_inference(executor.run, segments(InMemory(trajectory[:10]), 2), EQUATIONS, 1, n_steps=5, max_rounds=1)
+def test_what_cannot_be_done_is_said(trajectory):
+    parts = segments(InMemory(trajectory[:10]), 2)
+    triples = replace(EQUATIONS, three_body=ThreeBodyBasis(1.9))
+    with SerialExecutor() as executor:
+        with pytest.raises(StructureError, match="indirect inference; got a change of"):
+            indirect_inference(executor.run, parts, EQUATIONS, 1, n_steps=5, max_rounds=1)
+        with pytest.raises(StructureError, match="triples are not simulated"):
+            indirect_inference(executor.run, parts, triples, 1)

@@ -18,7 +18,7 @@ def noisy_slopes(energies, noise):
         own = slice(k * n, (k + 1) * n)
         precision[own, own] = slopes.T @ slopes
         pull[own] = slopes.T @ (np.gradient(energy(R_A), R_A) / noise + rng.standard_normal(len(R_A)))
-    return Likelihood(precision, pull, 1.0, 1.0, precision)
+    return Likelihood(precision, pull, 1.0)
 
 
 def test_the_gradient_is_that_of_the_evidence():
