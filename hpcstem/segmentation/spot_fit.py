@@ -8,14 +8,14 @@ import numpy as np
 
 from hpcstem.segmentation.background import smooth_part
 from hpcstem.segmentation.profile import fit_profile
-from hpcstem.segmentation.spots import draw, sweep
+from hpcstem.segmentation.spots import LANES, draw, sweep
 
 FARTHEST_A = 0.4
 """An atom that strays farther than this from where it was found has been lost [Å]."""
 KNOTS_A = 3.0
 """Distance of the knots of a smooth background: no atom follows it, contamination does [Å]."""
 
-_RADIUS_A = 1.5
+_SIDE_A = 2.4  # six standard deviations of a probe; the tails beyond go to the background
 _OUTLIER = 8.0  # standard deviations: beyond what Poisson noise of few counts reaches
 _LEAST_VARIANCE = 0.1  # of the mean one: no pixel is all that is known
 _LEAST_NOISE = 1e-12  # of images without noise, in units of the contrast squared
@@ -67,8 +67,8 @@ class SpotFit:
         self.weight = np.ones_like(image)
         self.information = np.zeros((len(self.x), 3, 3))
         self._expected_height, self.pull = self.height.copy(), np.zeros(len(self.x))
-        radius = math.ceil(_RADIUS_A / pixel_size_A)
-        self.profile = fit_profile(image, self.x, self.y, self.height, pixel_size_A, radius, KNOTS_A)
+        side = LANES * math.ceil(_SIDE_A / pixel_size_A / LANES)
+        self.profile = fit_profile(image, self.x, self.y, self.height, pixel_size_A, side, KNOTS_A)
         self.residual = image.copy()
         draw(self.residual, self.x, self.y, -self.height, *self.profile.arrays)
         self._fit_background()
@@ -146,7 +146,7 @@ class SpotFit:
 
     def share_of_background(self) -> float:
         """Share of the information on an atom's position that goes into the background's freedom, 0 to 1."""
-        middle = 4 * self.profile.radius
+        middle = 2 * self.profile.side
         slope = np.zeros((2 * middle, 2 * middle), np.float32)
         x, y = np.array([middle - 0.5, middle + 0.5]), np.full(2, float(middle))
         draw(slope, x, y, np.array([-1.0, 1.0]), *self.profile.arrays)
