@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,9 +41,18 @@ class Profile:
     @property
     def is_a_peak(self) -> bool:
         """Whether it falls from the middle outwards, as far as half the width of its widest Gaussian."""
-        distance = np.linspace(0, np.sqrt(self.variances.max()) / 2, 9)
-        value = np.exp(-(distance[:, None] ** 2) / 2 / self.variances) @ self.shares
+        value = self.at(np.linspace(0, np.sqrt(self.variances.max()) / 2, 9))
         return bool(np.isfinite(value).all() and value[-1] > 0 and (np.diff(value) < 0).all())
+
+    def at(self, distance_px: np.ndarray) -> np.ndarray:
+        """Value at distances from the middle [px], with shape (n,)."""
+        return np.asarray(np.exp(-(distance_px[:, None] ** 2) / 2 / self.variances) @ self.shares)
+
+    @property
+    def volume(self) -> float:
+        """Integral over the square [px²]."""
+        along = np.array([math.erf(self.side / math.sqrt(8 * variance)) for variance in self.variances])
+        return float(2 * np.pi * (self.shares * self.variances * along**2).sum())
 
 
 def fit_profile(

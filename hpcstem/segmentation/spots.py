@@ -12,8 +12,8 @@ import numpy as np
 
 GAUSSIANS = 4
 """Gaussians that make up a profile; the kernels name each of them."""
-LANES = 8
-"""Numbers that a processor works on at once: sides of squares are multiples of it."""
+LANES = 4
+"""Numbers that any processor works on at once: sides of squares are multiples of it."""
 
 _LEAST_HEIGHT = 0.02
 _LEAST_PIVOT = 1e-12
@@ -273,7 +273,7 @@ def _factors(first: int, n: int, centre: float, variances: np.ndarray, value: np
 
 
 @_fast
-def _in_row(height: float, shares: np.ndarray, along_y: np.ndarray, row: int) -> tuple[float, float, float, float]:
+def _in_row(height: np.float32, shares: np.ndarray, along_y: np.ndarray, row: int) -> tuple[float, float, float, float]:
     """What each Gaussian's factor along x is to be multiplied by in one row."""
     return (
         height * shares[0] * along_y[0, row],
@@ -295,11 +295,12 @@ def _shape(
     by_y: np.ndarray,
 ) -> None:
     """Fill a window with an atom of unit height, and with its derivatives by x and y of the centre."""
+    one = np.float32(1)
     rows, columns = profile.shape
     for r in range(rows):
         value, right, down = profile[r], by_x[r], by_y[r]
-        f0, f1, f2, f3 = _in_row(np.float32(1), shares, along_y, r)
-        g0, g1, g2, g3 = _in_row(np.float32(1), shares, slope_y, r)
+        f0, f1, f2, f3 = _in_row(one, shares, along_y, r)
+        g0, g1, g2, g3 = _in_row(one, shares, slope_y, r)
         for c in range(columns):
             value[c] = f0 * along_x[0, c] + f1 * along_x[1, c] + f2 * along_x[2, c] + f3 * along_x[3, c]
             right[c] = f0 * slope_x[0, c] + f1 * slope_x[1, c] + f2 * slope_x[2, c] + f3 * slope_x[3, c]
