@@ -12,6 +12,7 @@ from scipy import ndimage
 from hpcstem.imaging.probe import relative_contrast
 from hpcstem.segmentation.cover import Cover, FrameCover
 from hpcstem.segmentation.locate import centres_of
+from hpcstem.segmentation.smoothing import smoothed
 from hpcstem.segmentation.spot_fit import SpotFit
 
 _EDGE_A = 1.5
@@ -56,18 +57,25 @@ class Candidate:
 
 
 def find_candidates(
-    fit: SpotFit, species: np.ndarray, spread: np.ndarray, cover: FrameCover | None, atom_radius_A: float
+    fit: SpotFit,
+    species: np.ndarray,
+    spread: np.ndarray,
+    spread_pixel_size_A: float,
+    cover: FrameCover | None,
+    atom_radius_A: float,
 ) -> tuple[Candidate, ...]:
     """Places of a frame that stand out, away from its edge and from contamination.
 
     Parameters
     ----------
     fit
-        The frame's atoms, fitted, on the pixels of `spread`, after `weigh_pixels`.
+        The frame's atoms, fitted, after `weigh_pixels`.
     species
         Their symbols, with shape (n,).
     spread
-        Standard deviation over members of the probability of an atom, with shape (rows, columns).
+        Standard deviation over members of the probability of an atom, with shape (rows, columns), float32.
+    spread_pixel_size_A
+        Its pixel size [Å].
     cover
         Cover of the frame; None where it is not known.
     atom_radius_A
@@ -79,15 +87,15 @@ def find_candidates(
     one_carbon = float(np.median(fit.height[carbon]))
     found = _odd_heights(fit, species, one_carbon, atom_radius_A)
     sigma_px = _SMOOTHING_A / fit.pixel_size_A
-    left_over = ndimage.gaussian_filter(fit.residual, sigma_px)
-    noise = 1.4826 * float(np.median(np.abs(left_over)))
+    left_over = np.abs(smoothed(fit.residual, sigma_px))
+    noise = 1.4826 * float(np.median(left_over[::2, ::2]))
     peak = one_carbon * float(
         (fit.profile.shares * fit.profile.variances / (fit.profile.variances + sigma_px**2)).sum()
     )
-    unexplained = np.abs(left_over) > max(_LEAST_SIGNAL * peak, _NOISE * noise)
+    unexplained = left_over > max(_LEAST_SIGNAL * peak, _NOISE * noise)
     found += _regions(unexplained, fit.pixel_size_A, Reason.UNEXPLAINED)
-    disagreed = ndimage.gaussian_filter(spread, atom_radius_A / 2 / fit.pixel_size_A) > _LEAST_SPREAD
-    found += _regions(disagreed, fit.pixel_size_A, Reason.SPREAD)
+    disagreed = smoothed(spread, atom_radius_A / 2 / spread_pixel_size_A) > _LEAST_SPREAD
+    found += _regions(disagreed, spread_pixel_size_A, Reason.SPREAD)
     return _apart([one for one in found if _counts(one, fit, cover)])
 
 
@@ -102,6 +110,8 @@ def _odd_heights(fit: SpotFit, species: np.ndarray, one_carbon: float, atom_radi
 
 def _regions(mask: np.ndarray, pixel_size_A: float, reason: Reason) -> list[Candidate]:
     """One candidate per connected region that is not too small."""
+    if not mask.any():
+        return []
     labels, _ = ndimage.label(mask)
     areas_A2 = np.bincount(labels[mask])[1:] * pixel_size_A**2
     large = areas_A2 >= _LEAST_AREA_A2

@@ -15,7 +15,7 @@ from hpcstem.segmentation.decoding import decode
 from hpcstem.segmentation.ensemble import Ensemble
 from hpcstem.segmentation.frame_record import FrameRecord
 
-FORMAT = 3
+FORMAT = 4
 """Of a chunk's file; raised in the change that lets the same frames give other atoms, or another record of them."""
 
 

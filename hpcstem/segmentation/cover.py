@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from hpcstem.imaging.acquisition import SHEET_DENSITY_PER_A2
 from hpcstem.imaging.training import OBSCURING
+from hpcstem.segmentation.discs import squared_distance
 from hpcstem.segmentation.spot_fit import SpotFit
 
 _CELL_A = 0.64
@@ -27,6 +27,7 @@ _LEAST_AREA_A2 = 10.0  # two rings of the lattice: what is smaller is a defect, 
 # that vacuum is darker than the background of the lattice, and the sheet brighter than its fitted atoms.
 _TAILS = 0.3
 _FEWEST_ATOMS = 8
+_SPARSEST = 0.65  # of the density of the sheet: what is sparser are bright spots of noise
 _LEAST_VOLUME_A2 = 0.6  # of an atom of height 1: no probe is narrower than 0.3 Å
 
 
@@ -81,12 +82,12 @@ def frame_cover(fit: SpotFit, carbon: np.ndarray) -> FrameCover | None:
     if carbon.sum() < _FEWEST_ATOMS or not profile.is_a_peak:
         return None
     step = max(round(_CELL_A / pixel_A), 1)
-    level = ndimage.uniform_filter(fit.background, step)[step // 2 :: step, step // 2 :: step]
+    level = fit.background(step)
     cell_A = step * pixel_A
     lattice = _lattice(fit, level.shape, cell_A)
-    if not lattice.any():
+    if len(fit.x) <= _SPARSEST * SHEET_DENSITY_PER_A2 * lattice.sum() * cell_A**2:
         return None
-    volume_A2 = 2 * np.pi * float((profile.shares * profile.variances).sum()) * pixel_A**2
+    volume_A2 = profile.volume * pixel_A**2
     if volume_A2 < _LEAST_VOLUME_A2 * float(profile.shares.sum()):
         return None
     sheet = SHEET_DENSITY_PER_A2 * volume_A2 * float(np.median(fit.height[carbon])) / (1 - _TAILS)
@@ -98,7 +99,7 @@ def frame_cover(fit: SpotFit, carbon: np.ndarray) -> FrameCover | None:
     classes[~lattice & (classes != Cover.VACUUM)] = Cover.CONTAMINATION
     hidden = excess > OBSCURING
     seeds = hidden & lattice & ~_near(fit, ~carbon, level.shape, cell_A)
-    classes[ndimage.binary_propagation(seeds, mask=hidden & lattice)] = Cover.CONTAMINATION
+    classes[_connected(seeds, hidden & lattice)] = Cover.CONTAMINATION
     for cover in (Cover.CONTAMINATION, Cover.VACUUM):
         region, n_regions = ndimage.label(classes == cover)
         small = np.bincount(region.ravel(), minlength=n_regions + 1) * cell_A**2 < _LEAST_AREA_A2
@@ -107,20 +108,28 @@ def frame_cover(fit: SpotFit, carbon: np.ndarray) -> FrameCover | None:
     return FrameCover(classes, cell_A)
 
 
-def _lattice(fit: SpotFit, shape: tuple[int, ...], cell_A: float) -> np.ndarray:
+def _lattice(fit: SpotFit, shape: tuple[int, int], cell_A: float) -> np.ndarray:
     """Whether a cell lies among atoms, with shape `shape`, bool."""
-    distance_A = _distance_A(fit, np.ones(len(fit.x), bool), shape, cell_A)
-    open_field = ndimage.binary_propagation(distance_A > _LARGE_RING_A, mask=distance_A > _RING_A)
-    return ~open_field
+    distance_A = _distance_A(fit, np.ones(len(fit.x), bool), shape, cell_A, _LARGE_RING_A)
+    return ~_connected(distance_A > _LARGE_RING_A, distance_A > _RING_A)
 
 
-def _near(fit: SpotFit, atoms: np.ndarray, shape: tuple[int, ...], cell_A: float) -> np.ndarray:
+def _near(fit: SpotFit, atoms: np.ndarray, shape: tuple[int, int], cell_A: float) -> np.ndarray:
     """Whether a cell is within the halo of some atoms, with shape `shape`, bool."""
-    return _distance_A(fit, atoms, shape, cell_A) < _HALO_A if atoms.any() else np.zeros(shape, bool)
+    return _distance_A(fit, atoms, shape, cell_A, _HALO_A) < _HALO_A
 
 
-def _distance_A(fit: SpotFit, atoms: np.ndarray, shape: tuple[int, ...], cell_A: float) -> np.ndarray:
-    """Distance of each cell's centre to the nearest of some atoms [Å], with shape `shape`."""
-    centres_A = (np.moveaxis(np.indices(shape), 0, -1) + 0.5) * cell_A
-    atoms_A = (np.column_stack([fit.y, fit.x])[atoms] + 0.5) * fit.pixel_size_A
-    return np.asarray(cKDTree(atoms_A).query(centres_A)[0])
+def _connected(seeds: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Regions of a mask that hold a seed, which all lie in it; bool."""
+    if not seeds.any():
+        return seeds
+    region, n_regions = ndimage.label(mask)
+    seeded = np.zeros(n_regions + 1, bool)
+    seeded[region[seeds]] = True
+    return np.asarray(seeded[region])
+
+
+def _distance_A(fit: SpotFit, atoms: np.ndarray, shape: tuple[int, int], cell_A: float, reach_A: float) -> np.ndarray:
+    """Distance of each cell's centre to the nearest of some atoms [Å], or more than `reach_A`; with shape `shape`."""
+    in_cells = (np.column_stack([fit.y, fit.x])[atoms] + 0.5) * (fit.pixel_size_A / cell_A) - 0.5
+    return np.asarray(np.sqrt(squared_distance(shape, in_cells, reach_A / cell_A)) * cell_A)

@@ -11,10 +11,11 @@ from hpcstem.atoms import NO_TRACK, AtomTable
 from hpcstem.errors import MovieError
 from hpcstem.imaging.resample import to_pixels
 from hpcstem.segmentation.ensemble import Ensemble, EnsembleCard
+from hpcstem.segmentation.frame_fit import begin_fit
 from hpcstem.segmentation.frame_record import FrameRecord
 from hpcstem.segmentation.inference import prepared
 from hpcstem.segmentation.locate import Blobs
-from hpcstem.segmentation.refine import refine as refined
+from hpcstem.segmentation.refine import finish_fit
 from hpcstem.segmentation.survey import Survey, survey_frame
 from hpcstem.segmentation.tiles import find_blobs
 
@@ -93,16 +94,14 @@ def decode_frames(
         raise MovieError(
             f"field of {field_A:.2f} Å at {pixel_size_A} Å per pixel", wanted=f"at least {_SMALLEST_FIELD_A} Å"
         )
-    images = prepared(frames, pixel_size_A, ensemble)
-    found = find_blobs(images, ensemble)
-    for frame, image, (blobs, spread) in zip(frames, images, found, strict=True):
-        yield _decoded(frame, pixel_size_A, image, blobs, spread, ensemble.card, refine=refine)
+    found = find_blobs(prepared(frames, pixel_size_A, ensemble), ensemble)
+    for frame, (blobs, spread) in zip(frames, found, strict=True):
+        yield _decoded(frame, pixel_size_A, blobs, spread, ensemble.card, refine=refine)
 
 
 def _decoded(
     frame: np.ndarray,
     pixel_size_A: float,
-    image: np.ndarray,
     blobs: Blobs,
     spread: np.ndarray,
     card: EnsembleCard,
@@ -114,10 +113,11 @@ def _decoded(
     positions_px = to_pixels(blobs.positions_px, card.pixel_size_A, pixel_size_A)
     species = np.array(card.classes)[blobs.classes]
     sigma_A = np.hypot(card.sigma_floor_A, card.sigma_scale * spread_A)
+    fit = begin_fit(frame, pixel_size_A, positions_px, species)
+    survey = survey_frame(fit, species, spread, card.pixel_size_A, card.atom_radius_A)
     if refine:
-        fit = refined(frame, pixel_size_A, positions_px, species, sigma_A / pixel_size_A)
-        positions_px, sigma_A = fit.positions_px, fit.sigma_px * pixel_size_A
-    survey = survey_frame(image, card.pixel_size_A, blobs.positions_px, species, spread, card.atom_radius_A)
+        refined = finish_fit(fit, pixel_size_A, positions_px, species, sigma_A / pixel_size_A)
+        positions_px, sigma_A = refined.positions_px, refined.sigma_px * pixel_size_A
     clear = ~survey.obscured(positions_px * pixel_size_A)
     probability = blobs.probability if card.confidence is None else card.confidence.chance(blobs.probability)
     return DecodedFrame(

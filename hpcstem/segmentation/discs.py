@@ -121,6 +121,34 @@ def highest(image: np.ndarray, centre: np.ndarray, radius_px: float) -> np.ndarr
 
 
 @_fast
+def squared_distance(shape: tuple[int, int], centre: np.ndarray, reach_px: float) -> np.ndarray:
+    """Squared distance of each pixel of an image to the nearest of some points [px²], as far as it matters.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns of the image.
+    centre
+        The points [px], with shape (n, 2), float64.
+    reach_px
+        Distance beyond which it does not matter [px].
+
+    Returns
+    -------
+    numpy.ndarray
+        With shape `shape`, float64; at least right where it is below the square of `reach_px`, infinite far away.
+    """
+    squared = np.full(shape, np.inf)
+    for i in range(len(centre)):
+        top, bottom, left, right = _window(centre[i], reach_px, shape)
+        for r in range(top, bottom):
+            for c in range(left, right):
+                from_row, from_column = r - centre[i, 0], c - centre[i, 1]
+                squared[r, c] = min(squared[r, c], from_row * from_row + from_column * from_column)
+    return squared
+
+
+@_fast
 def _window(centre: np.ndarray, radius_px: float, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     """Rows and columns of the image that a disc may touch."""
     reach = math.ceil(radius_px) + 1

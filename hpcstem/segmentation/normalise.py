@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+
+from hpcstem.segmentation.smoothing import smoothed
 
 _SMOOTHING_A = 0.4
 
@@ -30,8 +31,34 @@ def normalise(frames: np.ndarray, pixel_size_A: float) -> np.ndarray:
     out = np.empty_like(frames)
     for i, frame in enumerate(frames):
         # By rank, not by height: hot pixels must not decide where hot begins.
-        clipped = np.clip(frame, *np.percentile(frame, [0.5, 99.5], method="nearest"))
-        smooth = ndimage.gaussian_filter(clipped, _SMOOTHING_A / pixel_size_A)
-        low, high = np.percentile(smooth, [5, 95])
-        out[i] = (frame - np.median(frame)) / max(high - low, np.finfo(np.float32).tiny)
-    return np.clip(out, -30, 30)
+        ordered = np.sort(frame, axis=None)
+        cold = round(0.005 * (frame.size - 1))
+        smooth = smoothed(np.clip(frame, ordered[cold], ordered[-1 - cold]), _SMOOTHING_A / pixel_size_A)
+        low, high = quantiles(np.sort(smooth, axis=None), [0.05, 0.95])
+        (middle,) = quantiles(ordered, [0.5])
+        np.subtract(frame, np.float32(middle), out=out[i])
+        out[i] /= np.float32(max(high - low, float(np.finfo(np.float32).tiny)))
+    return np.clip(out, -30, 30, out=out)
+
+
+def quantiles(ordered: np.ndarray, shares: list[float]) -> np.ndarray:
+    """Values that given shares of the numbers lie below, as `numpy.quantile` has them.
+
+    Sorting is what a processor does fastest: `numpy.quantile` takes three times as long to select.
+
+    Parameters
+    ----------
+    ordered
+        The numbers, sorted, with shape (n,).
+    shares
+        0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        With the shape of `shares`, float64.
+    """
+    place = np.array(shares) * (len(ordered) - 1)
+    below = place.astype(int)
+    low, high = ordered[below].astype(float), ordered[np.minimum(below + 1, len(ordered) - 1)].astype(float)
+    return np.asarray(low + (place - below) * (high - low))

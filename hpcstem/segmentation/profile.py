@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,25 +25,34 @@ class Profile:
         Of each Gaussian [px²], with shape (n_gaussians,), float32.
     shares
         Height of each Gaussian in an atom of unit height, with shape (n_gaussians,), float32; may be negative.
-    radius
-        Where the profile is cut off [px].
+    side
+        Of the square that an atom is drawn in [px].
     """
 
     variances: np.ndarray
     shares: np.ndarray
-    radius: int
+    side: int
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """Variances, shares and radius, as the kernels take them."""
-        return self.variances, self.shares, self.radius
+        """Variances, shares and side, as the kernels take them."""
+        return self.variances, self.shares, self.side
 
     @property
     def is_a_peak(self) -> bool:
         """Whether it falls from the middle outwards, as far as half the width of its widest Gaussian."""
-        distance = np.linspace(0, np.sqrt(self.variances.max()) / 2, 9)
-        value = np.exp(-(distance[:, None] ** 2) / 2 / self.variances) @ self.shares
+        value = self.at(np.linspace(0, np.sqrt(self.variances.max()) / 2, 9))
         return bool(np.isfinite(value).all() and value[-1] > 0 and (np.diff(value) < 0).all())
+
+    def at(self, distance_px: np.ndarray) -> np.ndarray:
+        """Value at distances from the middle [px], with shape (n,)."""
+        return np.asarray(np.exp(-(distance_px[:, None] ** 2) / 2 / self.variances) @ self.shares)
+
+    @property
+    def volume(self) -> float:
+        """Integral over the square [px²]."""
+        along = np.array([math.erf(self.side / math.sqrt(8 * variance)) for variance in self.variances])
+        return float(2 * np.pi * (self.shares * self.variances * along**2).sum())
 
 
 def fit_profile(
@@ -51,7 +61,7 @@ def fit_profile(
     y: np.ndarray,
     height: np.ndarray,
     pixel_size_A: float,
-    radius: int,
+    side: int,
     spacing_A: float,
 ) -> Profile:
     """Least-squares shares of the Gaussians, with a smooth background free beside them.
@@ -64,18 +74,18 @@ def fit_profile(
         Columns, rows [px] and heights of the atoms, with shape (n,), float64.
     pixel_size_A
         Pixel size [Å].
-    radius
-        Where the profile is cut off [px].
+    side
+        Of the square that an atom is drawn in [px].
     spacing_A
         Distance of the background's knots [Å].
     """
     variances = ((np.array(WIDTHS_A) / pixel_size_A) ** 2).astype(np.float32)
     basis = np.zeros((len(variances), *image.shape), np.float32)
-    draw_each(basis, x, y, height, variances, radius)
+    draw_each(basis, x, y, height, variances, side)
     for image_of_one in basis:
         image_of_one -= smooth_part(image_of_one, pixel_size_A, spacing_A)
     flat = basis.reshape(len(variances), -1)
     normal = (flat @ flat.T).astype(float)
     # The basis is free of anything smooth, so that the image need not be.
     shares = np.linalg.solve(normal + _RIDGE * np.trace(normal) * np.eye(len(normal)), flat @ image.ravel())
-    return Profile(variances, shares.astype(np.float32), radius)
+    return Profile(variances, shares.astype(np.float32), side)

@@ -14,18 +14,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import atomic_numbers
 
-from hpcstem.imaging.probe import relative_contrast
+from hpcstem.imaging.resample import to_pixels
+from hpcstem.segmentation.frame_fit import begin_fit
 from hpcstem.segmentation.position_noise import position_variance
 from hpcstem.segmentation.scan_rows import correct_rows
 from hpcstem.segmentation.spot_fit import FARTHEST_A, SpotFit
-from hpcstem.segmentation.spots import without_spikes
 from hpcstem.segmentation.sublattice_bias import sublattice_bias
 
-_FIRST_SWEEPS, _SECOND_SWEEPS, _LAST_SWEEPS = 1, 2, 2
+_SWEEPS = 2
 _EDGE_A = 1.0  # nearer to it, atoms that nobody sees beyond the edge pull
-_SPIKE = 8.0
 
 
 @dataclass(frozen=True)
@@ -72,35 +70,28 @@ def refine(
         Standard uncertainty per axis of `positions_px` [px], with shape (n,).
     """
     found = np.array(positions_px, float).reshape(-1, 2)
+    return finish_fit(begin_fit(frame, pixel_size_A, found, species), pixel_size_A, found, species, sigma_px)
+
+
+def finish_fit(
+    fit: SpotFit | None, pixel_size_A: float, positions_px: np.ndarray, species: np.ndarray, sigma_px: np.ndarray
+) -> Refined:
+    """Refine what `hpcstem.segmentation.frame_fit.begin_fit` began, in place; parameters as in `refine`."""
+    found = np.array(positions_px, float)
     unmoved = Refined(found, np.array(sigma_px, float), np.zeros(len(found), bool))
-    low, high = np.percentile(frame[::3, ::3], [5, 95])
-    if len(found) == 0 or not high > low:
+    if fit is None or not fit.profile.is_a_peak:
         return unmoved
-    image = _without_spikes(((frame - low) / (high - low)).astype(np.float32))
-    fit = SpotFit(image, pixel_size_A, found, relative_contrast(np.array([atomic_numbers[s] for s in species])))
-    if not fit.profile.is_a_peak:
-        return unmoved
-    fit.sweep(_FIRST_SWEEPS)
-    fit.weigh_pixels()
-    fit.expect_equal_heights(np.asarray(species))
-    fit.sweep(_SECOND_SWEEPS)
     from_rows = correct_rows(fit)
-    fit.sweep(_LAST_SWEEPS)
+    fit.sweep(_SWEEPS)
     variance = position_variance(fit) * fit.noise_correlation()
     sigma = np.sqrt(np.maximum(variance.mean(axis=1) + from_rows / 2, 0))
-    positions = np.column_stack([fit.x, fit.y])
-    from_edge = np.minimum(found + 0.5, np.array(image.shape[::-1]) - 0.5 - found).min(axis=1)
-    moved = fit.free & (variance > 0).all(axis=1) & (sigma < FARTHEST_A / pixel_size_A)
-    moved &= from_edge >= _EDGE_A / pixel_size_A
+    positions, start = np.column_stack([fit.x, fit.y]), to_pixels(found, pixel_size_A, fit.pixel_size_A)
+    from_edge = np.minimum(start + 0.5, np.array(fit.residual.shape[::-1]) - 0.5 - start).min(axis=1)
+    moved = fit.free & (variance > 0).all(axis=1) & (sigma < FARTHEST_A / fit.pixel_size_A)
+    moved &= from_edge >= _EDGE_A / fit.pixel_size_A
     sigma = np.sqrt(sigma**2 + sublattice_bias(positions[moved]))
     return Refined(
-        np.where(moved[:, None], positions, found),
-        np.where(moved, sigma, unmoved.sigma_px),
+        np.where(moved[:, None], to_pixels(positions, fit.pixel_size_A, pixel_size_A), found),
+        np.where(moved, sigma * fit.pixel_size_A / pixel_size_A, unmoved.sigma_px),
         moved,
     )
-
-
-def _without_spikes(image: np.ndarray) -> np.ndarray:
-    """Replace single pixels that stand far out of all four neighbours by the neighbours' mean."""
-    noise = 1.4826 * np.median(np.abs(np.diff(image[::3], axis=1))) / np.sqrt(2)
-    return without_spikes(image, float(_SPIKE * noise))

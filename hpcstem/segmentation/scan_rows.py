@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import sparse
 
 from hpcstem.segmentation.spot_fit import SpotFit
 from hpcstem.segmentation.spots import row_couplings
@@ -35,23 +36,32 @@ def correct_rows(fit: SpotFit) -> float:
     n_rows = len(gradient)
     rows_per_band = math.ceil(_BAND_A / fit.pixel_size_A)
     first = np.arange(0, n_rows, rows_per_band)
-    couplings = np.zeros((len(fit.x), len(first)), np.float32)
-    row_couplings(gradient, fit.weight, fit.x, fit.y, fit.height, *fit.profile.arrays, rows_per_band, couplings)
-    couplings = np.maximum(couplings, 0)
-    total = couplings.sum(axis=1, keepdims=True)
-    couplings, total = couplings[total[:, 0] > 0], total[total[:, 0] > 0]
+    couplings, first_band = row_couplings(
+        gradient, fit.weight, fit.x, fit.y, fit.height, *fit.profile.arrays, rows_per_band
+    )
+    couplings = _of_atoms(np.maximum(couplings, 0), first_band, len(first))
+    total = np.asarray(couplings.sum(axis=1))
+    couplings, total = couplings[total > 0], total[total > 0]
     force = np.add.reduceat((fit.weight * gradient * fit.residual).sum(axis=1, dtype=float), first)
     # Information on the bands with the atoms eliminated; a shift of all bands together has none.
-    scaled = couplings / np.sqrt(total)
-    information = np.diag(couplings.sum(axis=0, dtype=float)) - scaled.T @ scaled
+    scaled = couplings.multiply(1 / np.sqrt(total)[:, None]).tocsr()
+    information = np.diag(np.asarray(couplings.sum(axis=0))) - (scaled.T @ scaled).toarray()
     variance = _variance(force, information)
     if variance == 0:
         return 0.0
     covariance = np.linalg.inv(information + np.eye(len(first)) / variance)
     shift = np.repeat(covariance @ force, rows_per_band)[:n_rows].astype(np.float32)
     fit.shift_rows(gradient, shift)
-    shares = couplings / total
-    return float(((shares @ covariance.astype(np.float32)) * shares).sum(axis=1).mean())
+    shares = couplings.multiply(1 / total[:, None]).tocsr()
+    return float((shares.T @ shares).multiply(covariance).sum() / len(total))
+
+
+def _of_atoms(couplings: np.ndarray, first_band: np.ndarray, n_bands: int) -> sparse.csr_array:
+    """Couplings of each atom with successive bands as a matrix with shape (n_atoms, n_bands)."""
+    n_atoms, n_touched = couplings.shape
+    band = np.minimum(first_band[:, None] + np.arange(n_touched), n_bands - 1)
+    pointers = np.arange(0, band.size + 1, n_touched)
+    return sparse.csr_array((couplings.ravel(), band.ravel(), pointers), shape=(n_atoms, n_bands))
 
 
 def _variance(force: np.ndarray, information: np.ndarray) -> float:

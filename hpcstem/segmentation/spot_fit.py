@@ -6,16 +6,18 @@ import math
 
 import numpy as np
 
-from hpcstem.segmentation.background import smooth_part
+from hpcstem.segmentation.background import Background, smooth_part
 from hpcstem.segmentation.profile import fit_profile
-from hpcstem.segmentation.spots import draw, sweep
+from hpcstem.segmentation.spots import LANES, draw, sweep
 
 FARTHEST_A = 0.4
 """An atom that strays farther than this from where it was found has been lost [Å]."""
 KNOTS_A = 3.0
 """Distance of the knots of a smooth background: no atom follows it, contamination does [Å]."""
 
-_RADIUS_A = 1.5
+_SIDES_A = (2.4, 3.1)  # of the square that an atom is drawn in: the smaller for probes with little beyond it
+_EDGE_A = 1.6  # nearer to it, atoms beyond the edge are left over
+_TAIL = 0.03  # of the peak, half the smaller side from it
 _OUTLIER = 8.0  # standard deviations: beyond what Poisson noise of few counts reaches
 _LEAST_VARIANCE = 0.1  # of the mean one: no pixel is all that is known
 _LEAST_NOISE = 1e-12  # of images without noise, in units of the contrast squared
@@ -67,8 +69,14 @@ class SpotFit:
         self.weight = np.ones_like(image)
         self.information = np.zeros((len(self.x), 3, 3))
         self._expected_height, self.pull = self.height.copy(), np.zeros(len(self.x))
-        radius = math.ceil(_RADIUS_A / pixel_size_A)
-        self.profile = fit_profile(image, self.x, self.y, self.height, pixel_size_A, radius, KNOTS_A)
+        for side_A in _SIDES_A:
+            side = LANES * math.ceil(side_A / pixel_size_A / LANES)
+            self.profile = fit_profile(image, self.x, self.y, self.height, pixel_size_A, side, KNOTS_A)
+            peak, tail = np.abs(self.profile.at(np.array([0, side_A / 2 / pixel_size_A])))
+            if tail <= _TAIL * peak:
+                break
+        self._background = Background(image.shape, pixel_size_A, KNOTS_A)
+        self._coefficients = self._background.coefficients(np.zeros_like(image))
         self.residual = image.copy()
         draw(self.residual, self.x, self.y, -self.height, *self.profile.arrays)
         self._fit_background()
@@ -78,12 +86,9 @@ class SpotFit:
         """Atoms and background, with shape (rows, columns), float32."""
         return self._image - self.residual
 
-    @property
-    def background(self) -> np.ndarray:
-        """What is smooth in the model, with shape (rows, columns), float32."""
-        image = self.model
-        draw(image, self.x, self.y, -self.height, *self.profile.arrays)
-        return image
+    def background(self, step: int) -> np.ndarray:
+        """What is smooth in the model, in the middle pixel of each square of `step` rows and columns, float32."""
+        return self._background.image(self._coefficients, step)
 
     def sweep(self, times: int) -> None:
         """Improve each atom in turn and then the background, so many times."""
@@ -146,7 +151,7 @@ class SpotFit:
 
     def share_of_background(self) -> float:
         """Share of the information on an atom's position that goes into the background's freedom, 0 to 1."""
-        middle = 4 * self.profile.radius
+        middle = 2 * self.profile.side
         slope = np.zeros((2 * middle, 2 * middle), np.float32)
         x, y = np.array([middle - 0.5, middle + 0.5]), np.full(2, float(middle))
         draw(slope, x, y, np.array([-1.0, 1.0]), *self.profile.arrays)
@@ -158,7 +163,10 @@ class SpotFit:
 
         Above 1 in frames that were resampled or smoothed, and where the detector is slower than the scan.
         """
-        noise = self.residual * np.sqrt(self.weight)
+        # What is left over of atoms beyond the edge is no noise.
+        edge = min(math.ceil(_EDGE_A / self.pixel_size_A), min(self._image.shape) // 4)
+        inner = slice(edge, -edge), slice(edge, -edge)
+        noise = self.residual[inner] * np.sqrt(self.weight[inner])
         along_x, along_y = (
             1 + 2 * sum(float((rows[:, :-lag] * rows[:, lag:]).mean()) for lag in _CORRELATED_PX) / (rows**2).mean()
             for rows in (noise[::4], noise.T[::4])
@@ -166,7 +174,9 @@ class SpotFit:
         return float(max(along_x, 1.0) * max(along_y, 1.0))
 
     def _fit_background(self) -> None:
-        self.residual -= smooth_part(self.residual, self.pixel_size_A, KNOTS_A)
+        more = self._background.coefficients(self.residual)
+        self._coefficients = self._coefficients + more
+        self.residual -= self._background.image(more)
 
 
 def _noise_line(model: np.ndarray, squares: np.ndarray) -> tuple[float, float, float]:

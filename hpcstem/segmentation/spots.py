@@ -11,10 +11,13 @@ import numba
 import numpy as np
 
 GAUSSIANS = 4
-"""Gaussians that make up a profile; a constant, so that the compiler can unroll the sums over them."""
+"""Gaussians that make up a profile; the kernels name each of them."""
+LANES = 4
+"""Numbers that any processor works on at once: sides of squares are multiples of it."""
 
 _LEAST_HEIGHT = 0.02
 _LEAST_PIVOT = 1e-12
+_HALVINGS = 5  # exp(x) as exp(x / 32), a polynomial, squared so many times: the compiler vectorises no other
 
 # Loops count from 0 within a window: only then does the compiler know that no index is negative, and vectorise.
 _fast = numba.njit(cache=True, fastmath=True, error_model="numpy")
@@ -28,7 +31,7 @@ def draw(
     height: np.ndarray,
     variances: np.ndarray,
     shares: np.ndarray,
-    radius: int,
+    side: int,
 ) -> None:
     """Add atoms to an image, in place.
 
@@ -40,21 +43,25 @@ def draw(
         Column and row of the atoms [px] and their heights, with shape (n,), float64.
     variances, shares
         The profile, with shape (n_gaussians,), float32.
-    radius
-        Half the side of the square that an atom is drawn in [px].
+    side
+        Of the square that an atom is drawn in [px]; where the edge of the image cuts it, it is moved inwards.
     """
-    along_x, along_y, unused = _buffers(len(variances), radius)
+    along_x, along_y, unused = _buffers(side)
     for a in range(len(x)):
-        left, right = _window(x[a], radius, image.shape[1])
-        top, bottom = _window(y[a], radius, image.shape[0])
-        _factors(left, right - left, x[a], variances, along_x, unused)
-        _factors(top, bottom - top, y[a], variances, along_y, unused)
-        _add(image, (top, bottom, left, right), height[a], along_x, along_y, shares)
+        left, columns = _window(x[a], side, image.shape[1])
+        top, rows = _window(y[a], side, image.shape[0])
+        _factors(left, columns, x[a], variances, along_x, unused)
+        _factors(top, rows, y[a], variances, along_y, unused)
+        for r in range(rows):
+            line = image[top + r, left : left + columns]
+            f0, f1, f2, f3 = _in_row(np.float32(height[a]), shares, along_y, r)
+            for c in range(columns):
+                line[c] += f0 * along_x[0, c] + f1 * along_x[1, c] + f2 * along_x[2, c] + f3 * along_x[3, c]
 
 
 @_fast
 def draw_each(
-    images: np.ndarray, x: np.ndarray, y: np.ndarray, height: np.ndarray, variances: np.ndarray, radius: int
+    images: np.ndarray, x: np.ndarray, y: np.ndarray, height: np.ndarray, variances: np.ndarray, side: int
 ) -> None:
     """Add atoms to one image per Gaussian, each as that Gaussian alone, in place.
 
@@ -62,19 +69,19 @@ def draw_each(
     ----------
     images
         With shape (n_gaussians, rows, columns), float32.
-    x, y, height, variances, radius
+    x, y, height, variances, side
         As in `draw`.
     """
-    along_x, along_y, unused = _buffers(len(variances), radius)
+    along_x, along_y, unused = _buffers(side)
     for a in range(len(x)):
-        left, right = _window(x[a], radius, images.shape[2])
-        top, bottom = _window(y[a], radius, images.shape[1])
-        _factors(left, right - left, x[a], variances, along_x, unused)
-        _factors(top, bottom - top, y[a], variances, along_y, unused)
-        for k in range(len(variances)):
-            for r in range(bottom - top):
-                line, factor = images[k, top + r, left:right], np.float32(height[a]) * along_y[k, r]
-                for c in range(right - left):
+        left, columns = _window(x[a], side, images.shape[2])
+        top, rows = _window(y[a], side, images.shape[1])
+        _factors(left, columns, x[a], variances, along_x, unused)
+        _factors(top, rows, y[a], variances, along_y, unused)
+        for k in range(GAUSSIANS):
+            for r in range(rows):
+                line, factor = images[k, top + r, left : left + columns], np.float32(height[a]) * along_y[k, r]
+                for c in range(columns):
                     line[c] += factor * along_x[k, c]
 
 
@@ -92,7 +99,7 @@ def sweep(
     pull: np.ndarray,
     variances: np.ndarray,
     shares: np.ndarray,
-    radius: int,
+    side: int,
     information: np.ndarray,
 ) -> None:
     """One Gauss-Newton step of height, x and y for each atom in turn, all others where they are; in place.
@@ -114,22 +121,27 @@ def sweep(
         Starts (x, y), with shape (n, 2), and the radius around them [px].
     expected_height, pull
         Mean and inverse variance of each height's Gaussian prior, with shape (n,), float64.
-    variances, shares, radius
+    variances, shares, side
         As in `draw`.
     information
         Fisher information of (height, x, y) of each atom, others known, without the prior, with shape (n, 3, 3).
     """
-    along_x, along_y, slope_x = _buffers(len(variances), radius)
-    slope_y, _, _ = _buffers(len(variances), radius)
+    along_x, along_y, slope_x = _buffers(side)
+    slope_y, _, _ = _buffers(side)
+    n_rows, n_columns = min(side, residual.shape[0]), min(side, residual.shape[1])
+    left_over, weights = np.empty((n_rows, n_columns), np.float32), np.empty((n_rows, n_columns), np.float32)
+    profile = np.empty((n_rows, n_columns), np.float32)
+    by_x, by_y = np.empty((n_rows, n_columns), np.float32), np.empty((n_rows, n_columns), np.float32)
     sums = np.empty(9)
     for a in range(len(x)):
-        left, right = _window(x[a], radius, residual.shape[1])
-        top, bottom = _window(y[a], radius, residual.shape[0])
-        _factors(left, right - left, x[a], variances, along_x, slope_x)
-        _factors(top, bottom - top, y[a], variances, along_y, slope_y)
-        window = top, bottom, left, right
-        _project(residual, weight, window, along_x, along_y, slope_x, slope_y, shares, sums)
-        _add(residual, window, height[a], along_x, along_y, shares)
+        left, columns = _window(x[a], side, residual.shape[1])
+        top, rows = _window(y[a], side, residual.shape[0])
+        _factors(left, columns, x[a], variances, along_x, slope_x)
+        _factors(top, rows, y[a], variances, along_y, slope_y)
+        _shape(shares, along_x, along_y, slope_x, slope_y, profile, by_x, by_y)
+        _copy(residual, top, left, left_over)
+        _copy(weight, top, left, weights)
+        _project(left_over.ravel(), weights.ravel(), profile.ravel(), by_x.ravel(), by_y.ravel(), sums)
         _information(sums, height[a], information[a])
         force = sums[0] + pull[a] * (expected_height[a] - height[a])
         taller, step_x, step_y = _step(information[a], force, height[a] * sums[1], height[a] * sums[2], pull[a])
@@ -140,10 +152,16 @@ def sweep(
             y[a] += step_y
         else:
             taller = force / max(sums[3] + pull[a], _LEAST_PIVOT)
+        before = np.float32(height[a])
         height[a] = max(height[a] + taller, _LEAST_HEIGHT)
-        _factors(left, right - left, x[a], variances, along_x, slope_x)
-        _factors(top, bottom - top, y[a], variances, along_y, slope_y)
-        _add(residual, window, -height[a], along_x, along_y, shares)
+        _factors(left, columns, x[a], variances, along_x, slope_x)
+        _factors(top, rows, y[a], variances, along_y, slope_y)
+        for r in range(rows):
+            line, old = residual[top + r, left : left + columns], profile[r]
+            f0, f1, f2, f3 = _in_row(np.float32(height[a]), shares, along_y, r)
+            for c in range(columns):
+                new = f0 * along_x[0, c] + f1 * along_x[1, c] + f2 * along_x[2, c] + f3 * along_x[3, c]
+                line[c] += before * old[c] - new
 
 
 @_fast
@@ -170,91 +188,159 @@ def without_spikes(image: np.ndarray, height: float) -> np.ndarray:
 
 
 @_fast
-def _buffers(gaussians: int, radius: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    shape = (gaussians, 2 * radius + 1)
+def row_couplings(
+    gradient: np.ndarray,
+    weight: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    height: np.ndarray,
+    variances: np.ndarray,
+    shares: np.ndarray,
+    side: int,
+    rows_per_band: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fisher information that a shift of each atom along x shares with a shift of each band of rows.
+
+    Parameters
+    ----------
+    gradient
+        Derivative of the whole model image along x, with shape (rows, columns), float32.
+    weight, x, y, height, variances, shares, side
+        As in `sweep`.
+    rows_per_band
+        Rows that are shifted together.
+
+    Returns
+    -------
+    couplings : numpy.ndarray
+        With as many successive bands as an atom may touch, with shape (n_atoms, n_touched), float64.
+    first_band : numpy.ndarray
+        The first of them, with shape (n_atoms,), int64.
+    """
+    along_x, along_y, slope_x = _buffers(side)
+    couplings = np.zeros((len(x), (side - 1) // rows_per_band + 2))
+    first_band = np.empty(len(x), np.int64)
+    for a in range(len(x)):
+        left, columns = _window(x[a], side, gradient.shape[1])
+        top, rows = _window(y[a], side, gradient.shape[0])
+        _factors(top, rows, y[a], variances, along_y, slope_x)
+        _factors(left, columns, x[a], variances, along_x, slope_x)
+        first_band[a] = top // rows_per_band
+        for r in range(rows):
+            line, weights = gradient[top + r, left : left + columns], weight[top + r, left : left + columns]
+            f0, f1, f2, f3 = _in_row(np.float32(height[a]), shares, along_y, r)
+            shared = np.float32(0)
+            for c in range(columns):
+                by_x = f0 * slope_x[0, c] + f1 * slope_x[1, c] + f2 * slope_x[2, c] + f3 * slope_x[3, c]
+                # The slope is by the atom's centre, which is minus the derivative along x.
+                shared -= weights[c] * by_x * line[c]
+            couplings[a, (top + r) // rows_per_band - first_band[a]] += shared
+    return couplings, first_band
+
+
+@_fast
+def _buffers(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    shape = (GAUSSIANS, side)
     return np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32)
 
 
 @_fast
-def _window(centre: float, radius: int, n: int) -> tuple[int, int]:
-    """First pixel within the radius of a centre, and the one after the last."""
-    middle = int(np.rint(centre))
-    return min(max(middle - radius, 0), n), max(min(middle + radius + 1, n), 0)
+def _window(centre: float, side: int, n: int) -> tuple[int, int]:
+    """First of the pixels around a centre, and how many: the nearest ones that lie in the image."""
+    first = int(np.floor(centre)) - side // 2 + 1
+    return max(min(first, n - side), 0), min(side, n)
 
 
 @_fast
 def _factors(first: int, n: int, centre: float, variances: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
     """Factors of each Gaussian along one axis at n pixels from `first` on, and their derivatives by the centre."""
-    for k in range(len(variances)):
+    offset = np.float32(first - centre)
+    for k in range(GAUSSIANS):
         inverse = np.float32(1) / variances[k]
+        part = np.float32(-0.5 / 2**_HALVINGS) * inverse
         for i in range(n):
-            distance = np.float32(first + i - centre)
-            value[k, i] = np.exp(np.float32(-0.5) * distance * distance * inverse)
-            slope[k, i] = value[k, i] * distance * inverse
+            distance = np.float32(i) + offset
+            # Beyond -2 nothing of the factor is left, and the polynomial no longer holds.
+            e = max(part * distance * distance, np.float32(-2))
+            power = np.float32(1) + e * (
+                np.float32(1)
+                + e * (np.float32(1 / 2) + e * (np.float32(1 / 6) + e * (np.float32(1 / 24) + e * np.float32(1 / 120))))
+            )
+            for _ in range(_HALVINGS):
+                power *= power
+            value[k, i] = power
+            slope[k, i] = power * distance * inverse
 
 
 @_fast
-def _add(
-    image: np.ndarray,
-    window: tuple[int, int, int, int],
-    height: float,
-    along_x: np.ndarray,
-    along_y: np.ndarray,
+def _in_row(height: np.float32, shares: np.ndarray, along_y: np.ndarray, row: int) -> tuple[float, float, float, float]:
+    """What each Gaussian's factor along x is to be multiplied by in one row."""
+    return (
+        height * shares[0] * along_y[0, row],
+        height * shares[1] * along_y[1, row],
+        height * shares[2] * along_y[2, row],
+        height * shares[3] * along_y[3, row],
+    )
+
+
+@_fast
+def _shape(
     shares: np.ndarray,
-) -> None:
-    """Add one atom to its window."""
-    top, bottom, left, right = window
-    factor = np.empty(GAUSSIANS, np.float32)
-    for r in range(bottom - top):
-        line = image[top + r, left:right]
-        for k in range(GAUSSIANS):
-            factor[k] = np.float32(height) * shares[k] * along_y[k, r]
-        for c in range(right - left):
-            value = np.float32(0)
-            for k in range(GAUSSIANS):
-                value += factor[k] * along_x[k, c]
-            line[c] += value
-
-
-@_fast
-def _project(
-    residual: np.ndarray,
-    weight: np.ndarray,
-    window: tuple[int, int, int, int],
     along_x: np.ndarray,
     along_y: np.ndarray,
     slope_x: np.ndarray,
     slope_y: np.ndarray,
-    shares: np.ndarray,
+    profile: np.ndarray,
+    by_x: np.ndarray,
+    by_y: np.ndarray,
+) -> None:
+    """Fill a window with an atom of unit height, and with its derivatives by x and y of the centre."""
+    one = np.float32(1)
+    rows, columns = profile.shape
+    for r in range(rows):
+        value, right, down = profile[r], by_x[r], by_y[r]
+        f0, f1, f2, f3 = _in_row(one, shares, along_y, r)
+        g0, g1, g2, g3 = _in_row(one, shares, slope_y, r)
+        for c in range(columns):
+            value[c] = f0 * along_x[0, c] + f1 * along_x[1, c] + f2 * along_x[2, c] + f3 * along_x[3, c]
+            right[c] = f0 * slope_x[0, c] + f1 * slope_x[1, c] + f2 * slope_x[2, c] + f3 * slope_x[3, c]
+            down[c] = g0 * along_x[0, c] + g1 * along_x[1, c] + g2 * along_x[2, c] + g3 * along_x[3, c]
+
+
+@_fast
+def _copy(image: np.ndarray, top: int, left: int, window: np.ndarray) -> None:
+    """Copy a window of an image, so that sums over it run through memory in one go."""
+    rows, columns = window.shape
+    for r in range(rows):
+        line, out = image[top + r, left : left + columns], window[r]
+        for c in range(columns):
+            out[c] = line[c]
+
+
+@_fast
+def _project(
+    left_over: np.ndarray,
+    weight: np.ndarray,
+    profile: np.ndarray,
+    by_x: np.ndarray,
+    by_y: np.ndarray,
     sums: np.ndarray,
 ) -> None:
     """Weighted sums over a window: residual on the profile and its slopes (3), then these on each other (6)."""
-    top, bottom, left, right = window
-    factor, factor_y = np.empty(GAUSSIANS, np.float32), np.empty(GAUSSIANS, np.float32)
     force, force_x, force_y = np.float32(0), np.float32(0), np.float32(0)
     hh, hx, hy = np.float32(0), np.float32(0), np.float32(0)
     xx, xy, yy = np.float32(0), np.float32(0), np.float32(0)
-    for r in range(bottom - top):
-        line, weights = residual[top + r, left:right], weight[top + r, left:right]
-        for k in range(GAUSSIANS):
-            factor[k], factor_y[k] = shares[k] * along_y[k, r], shares[k] * slope_y[k, r]
-        for c in range(right - left):
-            profile, by_x, by_y = np.float32(0), np.float32(0), np.float32(0)
-            for k in range(GAUSSIANS):
-                profile += factor[k] * along_x[k, c]
-                by_x += factor[k] * slope_x[k, c]
-                by_y += factor_y[k] * along_x[k, c]
-            w, left_over = weights[c], line[c]
-            wp, wx, wy = w * profile, w * by_x, w * by_y
-            force += wp * left_over
-            force_x += wx * left_over
-            force_y += wy * left_over
-            hh += wp * profile
-            hx += wp * by_x
-            hy += wp * by_y
-            xx += wx * by_x
-            xy += wx * by_y
-            yy += wy * by_y
+    for i in range(len(profile)):
+        wp, wx, wy = weight[i] * profile[i], weight[i] * by_x[i], weight[i] * by_y[i]
+        force += wp * left_over[i]
+        force_x += wx * left_over[i]
+        force_y += wy * left_over[i]
+        hh += wp * profile[i]
+        hx += wp * by_x[i]
+        hy += wp * by_y[i]
+        xx += wx * by_x[i]
+        xy += wx * by_y[i]
+        yy += wy * by_y[i]
     sums[0], sums[1], sums[2] = force, force_x, force_y
     sums[3], sums[4], sums[5], sums[6], sums[7], sums[8] = hh, hx, hy, xx, xy, yy
 
@@ -283,51 +369,3 @@ def _step(
     step_y = (force_y - hy * force / hh - xy * reduced_x / xx) / yy
     step_x = (reduced_x - xy * step_y) / xx
     return (force - hx * step_x - hy * step_y) / hh, step_x, step_y
-
-
-@_fast
-def row_couplings(
-    gradient: np.ndarray,
-    weight: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    height: np.ndarray,
-    variances: np.ndarray,
-    shares: np.ndarray,
-    radius: int,
-    rows_per_band: int,
-    couplings: np.ndarray,
-) -> None:
-    """Fisher information that a shift of each atom along x shares with a shift of each band of rows.
-
-    Parameters
-    ----------
-    gradient
-        Derivative of the whole model image along x, with shape (rows, columns), float32.
-    weight, x, y, height, variances, shares, radius
-        As in `sweep`.
-    rows_per_band
-        Rows that are shifted together.
-    couplings
-        Filled here, with shape (n_atoms, n_bands), float32.
-    """
-    along_x, along_y, slope_x = _buffers(len(variances), radius)
-    factor = np.empty(GAUSSIANS, np.float32)
-    couplings[:] = 0
-    for a in range(len(x)):
-        left, right = _window(x[a], radius, gradient.shape[1])
-        top, bottom = _window(y[a], radius, gradient.shape[0])
-        _factors(top, bottom - top, y[a], variances, along_y, slope_x)
-        _factors(left, right - left, x[a], variances, along_x, slope_x)
-        for r in range(bottom - top):
-            line, weights = gradient[top + r, left:right], weight[top + r, left:right]
-            for k in range(GAUSSIANS):
-                factor[k] = np.float32(height[a]) * shares[k] * along_y[k, r]
-            shared = np.float32(0)
-            for c in range(right - left):
-                by_x = np.float32(0)
-                for k in range(GAUSSIANS):
-                    by_x += factor[k] * slope_x[k, c]
-                # The slope is by the atom's centre, which is minus the derivative along x.
-                shared -= weights[c] * by_x * line[c]
-            couplings[a, (top + r) // rows_per_band] += shared
