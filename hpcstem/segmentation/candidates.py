@@ -11,7 +11,6 @@ from scipy import ndimage
 
 from hpcstem.imaging.probe import relative_contrast
 from hpcstem.segmentation.cover import Cover, FrameCover
-from hpcstem.segmentation.locate import centres_of
 from hpcstem.segmentation.smoothing import smoothed
 from hpcstem.segmentation.spot_fit import SpotFit
 
@@ -119,8 +118,19 @@ def _regions(mask: np.ndarray, pixel_size_A: float, reason: Reason) -> list[Cand
         Candidate(
             float((x + 0.5) * pixel_size_A), float((y + 0.5) * pixel_size_A), float(np.sqrt(4 * area / np.pi)), reason
         )
-        for (y, x), area in zip(centres_of(labels)[large], areas_A2[large], strict=True)
+        for (y, x), area in zip(_centres(labels)[large], areas_A2[large], strict=True)
     ]
+
+
+def _centres(labels: np.ndarray) -> np.ndarray:
+    """Mean row and column of regions numbered from 1, with shape (n, 2), float64.
+
+    The same as `ndimage.center_of_mass`, which looks at all pixels of an image that is mostly 0.
+    """
+    pixels = np.nonzero(labels)
+    number = labels[pixels] - 1
+    n_pixels = np.bincount(number)
+    return np.column_stack([np.bincount(number, weights=along) / n_pixels for along in pixels])
 
 
 def _counts(one: Candidate, fit: SpotFit, cover: FrameCover | None) -> bool:

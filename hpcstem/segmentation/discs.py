@@ -12,12 +12,12 @@ import numpy as np
 
 _LEAST_MASS = 1e-6
 
-_fast = numba.njit(cache=True, error_model="numpy")
+_fast = numba.njit(cache=True, fastmath=True, error_model="numpy")
 
 
 @_fast
 def peaks(smooth: np.ndarray, atom: np.ndarray, reach_px: float, least: float, threshold: float) -> np.ndarray:
-    """Mark pixels that no other within reach is above, and that have a pixel of an atom beside them.
+    """Find pixels that no other within reach is above, and that have a pixel of an atom beside them.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def peaks(smooth: np.ndarray, atom: np.ndarray, reach_px: float, least: float, t
     atom
         Image that has to reach `threshold` in one of nine pixels, with shape (rows, columns), float32.
     reach_px
-        Distance within which a maximum is the highest [px].
+        Distance within which a maximum is the highest [px]; of equal ones, it is the first.
     least
         What a maximum is above, in `smooth`.
     threshold
@@ -35,21 +35,23 @@ def peaks(smooth: np.ndarray, atom: np.ndarray, reach_px: float, least: float, t
     Returns
     -------
     numpy.ndarray
-        With shape (rows, columns), bool.
+        Their rows and columns, with shape (n, 2), float64.
     """
     rows, columns = smooth.shape
     reach = math.ceil(reach_px)
-    found = np.zeros(smooth.shape, np.bool_)
+    found = []
     for r in range(rows):
         for c in range(columns):
-            height = smooth[r, c]
-            if not height > least:
+            if not smooth[r, c] > least:
                 continue
-            found[r, c] = _highest(smooth, r, c, 1, 1.5) and _highest(smooth, r, c, reach, reach_px)
-            if found[r, c]:
+            if _highest(smooth, r, c, 1, 1.5) and _highest(smooth, r, c, reach, reach_px):
                 around = atom[max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2]
-                found[r, c] = around.max() >= threshold
-    return found
+                if around.max() >= threshold:
+                    found.append((r, c))
+    out = np.empty((len(found), 2))
+    for i in range(len(found)):
+        out[i, 0], out[i, 1] = found[i]
+    return out
 
 
 @_fast
@@ -57,19 +59,23 @@ def _highest(image: np.ndarray, row: int, column: int, reach: int, reach_px: flo
     height = image[row, column]
     for r in range(max(row - reach, 0), min(row + reach + 1, image.shape[0])):
         for c in range(max(column - reach, 0), min(column + reach + 1, image.shape[1])):
-            if image[r, c] > height and (r - row) ** 2 + (c - column) ** 2 <= reach_px**2:
+            earlier = r < row or (r == row and c < column)
+            above = image[r, c] > height or (earlier and image[r, c] == height)
+            if above and (r - row) ** 2 + (c - column) ** 2 <= reach_px**2:
                 return False
     return True
 
 
 @_fast
-def moments(image: np.ndarray, centre: np.ndarray, radius_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of an image over discs.
+def moments(
+    images: np.ndarray, centre: np.ndarray, radius_px: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Sums of images over discs.
 
     Parameters
     ----------
-    image
-        With shape (rows, columns), float32.
+    images
+        With shape (n_images, rows, columns), float32.
     centre
         Of the discs [px], with shape (n, 2), float64.
     radius_px
@@ -77,47 +83,55 @@ def moments(image: np.ndarray, centre: np.ndarray, radius_px: float) -> tuple[np
 
     Returns
     -------
-    mass : numpy.ndarray
-        Sum of the image, with shape (n,), float64.
     area : numpy.ndarray
-        Pixels of the disc that lie in the image, with shape (n,), float64.
+        Pixels of the disc that lie in the images, with shape (n,), float64.
+    mass : numpy.ndarray
+        Sum of each image, with shape (n_images, n), float64.
     displacement : numpy.ndarray
-        Centre of mass of the image, less that of the part of the disc in the image [px], with shape (n, 2), float64;
-        0 where there is no mass.
+        Centre of mass of each image, less that of the part of the disc in the images [px], with shape
+        (n_images, n, 2), float64; 0 where there is no mass.
+    highest : numpy.ndarray
+        Largest value of each image, 0 at least, with shape (n_images, n), float64.
     """
-    mass, area, displacement = np.zeros(len(centre)), np.zeros(len(centre)), np.zeros((len(centre), 2))
-    for i in range(len(centre)):
-        top, bottom, left, right = _window(centre[i], radius_px, image.shape)
-        seen_row, seen_column, area_row, area_column = 0.0, 0.0, 0.0, 0.0
-        for r in range(top, bottom):
-            for c in range(left, right):
-                from_row, from_column = r - centre[i, 0], c - centre[i, 1]
-                weight = _weight(from_row, from_column, radius_px)
-                part = weight * image[r, c]
-                mass[i] += part
-                area[i] += weight
-                seen_row += part * from_row
-                seen_column += part * from_column
-                area_row += weight * from_row
-                area_column += weight * from_column
-        if mass[i] > _LEAST_MASS:
-            least_area = max(area[i], _LEAST_MASS)
-            displacement[i, 0] = seen_row / mass[i] - area_row / least_area
-            displacement[i, 1] = seen_column / mass[i] - area_column / least_area
-    return mass, area, displacement
-
-
-@_fast
-def highest(image: np.ndarray, centre: np.ndarray, radius_px: float) -> np.ndarray:
-    """Largest value of an image in each disc, 0 at least, with shape (n,), float64; arguments as for `moments`."""
-    found = np.zeros(len(centre))
-    for i in range(len(centre)):
-        top, bottom, left, right = _window(centre[i], radius_px, image.shape)
-        for r in range(top, bottom):
-            for c in range(left, right):
-                if image[r, c] > found[i] and _weight(r - centre[i, 0], c - centre[i, 1], radius_px) > 0:
-                    found[i] = image[r, c]
-    return found
+    n_images, n = len(images), len(centre)
+    area, mass = np.zeros(n), np.zeros((n_images, n))
+    displacement, highest = np.zeros((n_images, n, 2)), np.zeros((n_images, n))
+    reach = math.floor(2 * radius_px) + 3
+    weight, from_row, from_column, value = np.empty((4, reach * reach))
+    for i in range(n):
+        top, bottom, left, right = _window(centre[i], radius_px, images.shape[1:])
+        n_pixels, columns = (bottom - top) * (right - left), right - left
+        for r in range(bottom - top):
+            for c in range(columns):
+                pixel = r * columns + c
+                from_row[pixel], from_column[pixel] = top + r - centre[i, 0], left + c - centre[i, 1]
+        all_seen, area_row, area_column = 0.0, 0.0, 0.0
+        for pixel in range(n_pixels):
+            distance = math.sqrt(from_row[pixel] * from_row[pixel] + from_column[pixel] * from_column[pixel])
+            # Share of the pixel that the disc covers.
+            share = min(max(radius_px + 0.5 - distance, 0.0), 1.0)
+            weight[pixel] = share
+            all_seen += share
+            area_row += share * from_row[pixel]
+            area_column += share * from_column[pixel]
+        area[i], least_area = all_seen, max(all_seen, _LEAST_MASS)
+        for k in range(n_images):
+            for r in range(bottom - top):
+                line = images[k, top + r, left:right]
+                for c in range(columns):
+                    value[r * columns + c] = line[c]
+            total, row, column, most = 0.0, 0.0, 0.0, 0.0
+            for pixel in range(n_pixels):
+                part = weight[pixel] * value[pixel]
+                total += part
+                row += part * from_row[pixel]
+                column += part * from_column[pixel]
+                most = max(most, value[pixel] if weight[pixel] > 0 else 0.0)
+            mass[k, i], highest[k, i] = total, most
+            if total > _LEAST_MASS:
+                displacement[k, i, 0] = row / total - area_row / least_area
+                displacement[k, i, 1] = column / total - area_column / least_area
+    return area, mass, displacement, highest
 
 
 @_fast
@@ -150,14 +164,11 @@ def squared_distance(shape: tuple[int, int], centre: np.ndarray, reach_px: float
 
 @_fast
 def _window(centre: np.ndarray, radius_px: float, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Rows and columns of the image that a disc may touch."""
-    reach = math.ceil(radius_px) + 1
-    row, column = int(np.rint(centre[0])), int(np.rint(centre[1]))
-    top, bottom = min(max(row - reach, 0), shape[0]), max(min(row + reach + 1, shape[0]), 0)
-    return top, bottom, min(max(column - reach, 0), shape[1]), max(min(column + reach + 1, shape[1]), 0)
-
-
-@_fast
-def _weight(from_row: float, from_column: float, radius_px: float) -> float:
-    """Share of a pixel that a disc covers."""
-    return min(max(radius_px + 0.5 - math.sqrt(from_row * from_row + from_column * from_column), 0.0), 1.0)
+    """Rows and columns of the image that a disc touches."""
+    row, column, reach = centre[0], centre[1], radius_px + 0.5
+    top, bottom = min(max(math.ceil(row - reach), 0), shape[0]), max(min(math.floor(row + reach) + 1, shape[0]), 0)
+    left, right = (
+        min(max(math.ceil(column - reach), 0), shape[1]),
+        max(min(math.floor(column + reach) + 1, shape[1]), 0),
+    )
+    return top, max(bottom, top), left, max(right, left)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from hpcstem.segmentation.discs import highest, moments, peaks
+from hpcstem.segmentation.discs import moments, peaks
 from hpcstem.segmentation.inference import ProbabilityMaps
+from hpcstem.segmentation.smoothing import smoothed
 
 THRESHOLD = 0.5
 """Probability of an atom above which a peak counts as one."""
@@ -67,40 +67,24 @@ def locate(maps: ProbabilityMaps, atom_radius_A: float) -> Blobs:
     """
     radius_px = atom_radius_A / maps.pixel_size_A
     atom = 1 - maps.mean[0]
-    centre = _peaks(atom, radius_px)
+    centre = peaks(smoothed(atom, 1.0), atom, 1.4 * radius_px, _LEAST_PEAK, THRESHOLD)
     for _ in range(_CENTRING_STEPS):
-        centre = centre + _STEP * moments(atom, centre, radius_px)[2]
-    mass, area, _ = moments(atom, centre, radius_px)
+        centre = centre + _STEP * moments(atom[None], centre, radius_px)[2][0]
+    area, (mass,), _, _ = moments(atom[None], centre, radius_px)
     kept = (area >= 0.5 * np.pi * radius_px**2) & (mass >= _LEAST_SHARE * area)
     centre, mass, area = centre[kept], mass[kept], area[kept]
     heaviest = without_doubles(centre, mass, SAME_ATOM_A / maps.pixel_size_A)
     centre, area = centre[heaviest], np.maximum(area[heaviest], 1e-9)
-    per_class = np.stack([moments(channel, centre, radius_px)[0] / area for channel in maps.mean[1:]], axis=1)
-    classes = per_class.argmax(axis=1) + 1
-    probability = np.clip(per_class.max(axis=1), 0, 1)
-    detection = np.mean([highest(member, centre, radius_px) >= THRESHOLD for member in maps.atom], axis=0)
-    own = np.stack([moments(member, centre, radius_px)[2] for member in maps.atom])
+    per_class = moments(maps.mean[1:], centre, radius_px)[1] / area
+    _, _, own, highest = moments(maps.atom, centre, radius_px)
     spread = np.sqrt(own.var(axis=0, ddof=1 if len(own) > 1 else 0).mean(axis=-1))
-    return Blobs(centre[:, ::-1], classes, probability, detection, spread)
-
-
-def _peaks(atom: np.ndarray, radius_px: float) -> np.ndarray:
-    """Rows and columns of local maxima above threshold, with shape (n, 2), float64."""
-    is_peak = peaks(ndimage.gaussian_filter(atom, 1.0), atom, 1.4 * radius_px, _LEAST_PEAK, THRESHOLD)
-    # A plateau of equal maxima is one peak.
-    labels, _ = ndimage.label(is_peak, np.ones((3, 3)))
-    return centres_of(labels)
-
-
-def centres_of(labels: np.ndarray) -> np.ndarray:
-    """Mean row and column of regions numbered from 1, with shape (n, 2), float64.
-
-    The same as `ndimage.center_of_mass`, which looks at all pixels of an image that is mostly 0.
-    """
-    pixels = np.nonzero(labels)
-    number = labels[pixels] - 1
-    n_pixels = np.bincount(number)
-    return np.column_stack([np.bincount(number, weights=along) / n_pixels for along in pixels])
+    return Blobs(
+        centre[:, ::-1],
+        per_class.argmax(axis=0) + 1,
+        np.clip(per_class.max(axis=0), 0, 1),
+        (highest >= THRESHOLD).mean(axis=0),
+        spread,
+    )
 
 
 def without_doubles(centre: np.ndarray, mass: np.ndarray, distance_px: float) -> np.ndarray:
