@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from hpcstem.imaging.probe import relative_contrast
 from hpcstem.segmentation.cover import Cover, FrameCover
+from hpcstem.segmentation.normalise import quantiles
 from hpcstem.segmentation.smoothing import smoothed
 from hpcstem.segmentation.spot_fit import SpotFit
 
@@ -87,7 +88,7 @@ def find_candidates(
     found = _odd_heights(fit, species, one_carbon, atom_radius_A)
     sigma_px = _SMOOTHING_A / fit.pixel_size_A
     left_over = np.abs(smoothed(fit.residual, sigma_px))
-    noise = 1.4826 * float(np.median(left_over[::2, ::2]))
+    noise = 1.4826 * float(quantiles(np.sort(left_over[::2, ::2], axis=None), [0.5])[0])
     peak = one_carbon * float(
         (fit.profile.shares * fit.profile.variances / (fit.profile.variances + sigma_px**2)).sum()
     )

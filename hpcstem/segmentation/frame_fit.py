@@ -8,6 +8,7 @@ from ase.data import atomic_numbers
 from hpcstem.imaging.probe import relative_contrast
 from hpcstem.imaging.resample import to_pixels
 from hpcstem.segmentation.background import smooth_part
+from hpcstem.segmentation.normalise import quantiles
 from hpcstem.segmentation.smoothing import smoothed
 from hpcstem.segmentation.spot_fit import KNOTS_A, SpotFit
 from hpcstem.segmentation.spots import without_spikes
@@ -41,7 +42,7 @@ def begin_fit(frame: np.ndarray, pixel_size_A: float, positions_px: np.ndarray, 
     SpotFit or None
         On its own pixels, see `hpcstem.imaging.resample.to_pixels`; None if the frame is flat or there are no atoms.
     """
-    low, high = np.percentile(frame[::3, ::3], [5, 95])
+    low, high = quantiles(np.sort(frame[::3, ::3], axis=None), [0.05, 0.95])
     if len(positions_px) == 0 or not high > low:
         return None
     image = _without_spikes(((frame - low) / (high - low)).astype(np.float32))
@@ -60,8 +61,8 @@ def begin_fit(frame: np.ndarray, pixel_size_A: float, positions_px: np.ndarray, 
 
 def _without_spikes(image: np.ndarray) -> np.ndarray:
     """Replace single pixels that stand far out of all four neighbours by the neighbours' mean."""
-    noise = 1.4826 * np.median(np.abs(np.diff(image[::6], axis=1))) / np.sqrt(2)
-    return without_spikes(image, float(_SPIKE * noise))
+    (middle,) = quantiles(np.sort(np.abs(np.diff(image[::6], axis=1)), axis=None), [0.5])
+    return without_spikes(image, float(_SPIKE * 1.4826 / np.sqrt(2) * middle))
 
 
 def _coarser(image: np.ndarray, times: int) -> np.ndarray:
@@ -85,5 +86,5 @@ def _heights(
     usual = max(float(np.median(seen / expected)), float(np.finfo(np.float32).tiny))
     noise = 1.4826 * float(np.median(np.abs(seen / expected - usual)))
     odd = seen > _TOO_BRIGHT * usual * expected + _NOISE * noise
-    brightest = float(np.percentile(image[::2, ::2], 99)) + _BRIGHTEST * (usual + noise)
-    return np.where(odd, np.minimum(seen / usual, _BRIGHTEST), expected), brightest
+    (bright,) = quantiles(np.sort(image[::2, ::2], axis=None), [0.99])
+    return np.where(odd, np.minimum(seen / usual, _BRIGHTEST), expected), float(bright) + _BRIGHTEST * (usual + noise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -33,35 +34,77 @@ def position_variance(fit: SpotFit) -> np.ndarray:
     information[:, 0, 0] += fit.pull
     information += _LEAST_INFORMATION * np.eye(3)
     information[:, 1:, 1:] *= 1 - fit.share_of_background()
+    strength, joint = _overlaps(fit.profile)
+    weight = fit.information[:, [1, 2], [1, 2]].mean(axis=1) / (fit.height**2 * (strength / joint).sum())
+    scale = np.column_stack([np.ones_like(fit.height), fit.height, fit.height]) * np.sqrt(weight)[:, None]
     positions = np.column_stack([fit.x, fit.y])
     pairs = cKDTree(positions).query_pairs(_NEIGHBOURS_A / fit.pixel_size_A, output_type="ndarray")
-    pairs = np.concatenate([pairs, pairs[:, ::-1]])
-    one, other = pairs.T
-    slope = _overlap(fit.profile, np.zeros((1, 2)))[0, 1, 1]
-    weight = fit.information[:, [1, 2], [1, 2]].mean(axis=1) / (fit.height**2 * slope)
-    scale = np.column_stack([np.ones_like(fit.height), fit.height, fit.height]) * np.sqrt(weight)[:, None]
-    cross = _overlap(fit.profile, positions[other] - positions[one])
-    cross *= scale[one][:, :, None] * scale[other][:, None, :]
-    taken = cross @ np.linalg.inv(information)[other] @ cross.transpose(0, 2, 1)
-    np.subtract.at(information, one, taken)
-    return np.linalg.inv(information)[:, [1, 2], [1, 2]]
+    left = information.copy()
+    _take_neighbours(left, np.linalg.inv(information), scale, positions, pairs, strength, joint)
+    return np.linalg.inv(left)[:, [1, 2], [1, 2]]
 
 
-def _overlap(profile: Profile, distance: np.ndarray) -> np.ndarray:
-    """Sums over all pixels of products of (profile, slopes by x and y) of two atoms, with shape (n, 3, 3).
-
-    Of the first atom along axis 1 and of the second along axis 2; distances from first to second, with shape (n, 2).
-    """
+def _overlaps(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
+    """Strength and variance of the Gaussians of distance whose sum is the sum over pixels of two profiles' product."""
+    one, other = np.triu_indices(len(profile.shares))
     shares, variances = profile.shares.astype(float), profile.variances.astype(float)
-    joint = (variances[:, None] + variances).ravel()
-    strength = np.outer(shares * variances, shares * variances).ravel() * 2 * np.pi / joint
-    value = strength * np.exp(-(distance**2).sum(axis=1)[:, None] / (2 * joint))
-    first, second = (value / joint).sum(axis=1), (value / joint**2).sum(axis=1)
-    overlap = np.empty((len(distance), 3, 3))
-    overlap[:, 0, 0] = value.sum(axis=1)
-    overlap[:, 0, 1:] = -first[:, None] * distance
-    overlap[:, 1:, 0] = first[:, None] * distance
-    overlap[:, 1:, 1:] = first[:, None, None] * np.eye(2) - second[:, None, None] * (
-        distance[:, :, None] * distance[:, None, :]
-    )
-    return overlap
+    joint = variances[one] + variances[other]
+    volume = shares * variances
+    return np.where(one == other, 1, 2) * volume[one] * volume[other] * 2 * np.pi / joint, joint
+
+
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
+def _take_neighbours(
+    information: np.ndarray,
+    inverse: np.ndarray,
+    scale: np.ndarray,
+    positions: np.ndarray,
+    pairs: np.ndarray,
+    strength: np.ndarray,
+    joint: np.ndarray,
+) -> None:
+    """Take from the information on each atom what its neighbours' freedom costs it, in place.
+
+    Parameters
+    ----------
+    information, inverse
+        Of (height, x, y) of each atom alone, with shape (n, 3, 3).
+    scale
+        What the profile and its slopes by x and y are multiplied by, with shape (n, 3).
+    positions
+        (x, y) [px], with shape (n, 2).
+    pairs
+        Indices of neighbours, each pair once, with shape (n_pairs, 2).
+    strength, joint
+        What `_overlaps` returns.
+    """
+    cross = np.empty((3, 3))
+    for pair in range(len(pairs)):
+        one, other = pairs[pair]
+        x, y = positions[other, 0] - positions[one, 0], positions[other, 1] - positions[one, 1]
+        value, first, second = 0.0, 0.0, 0.0
+        for k in range(len(joint)):
+            term = strength[k] * np.exp(-(x * x + y * y) / (2 * joint[k]))
+            value += term
+            first += term / joint[k]
+            second += term / (joint[k] * joint[k])
+        cross[0, 0], cross[0, 1], cross[0, 2] = value, -first * x, -first * y
+        cross[1, 0], cross[1, 1], cross[1, 2] = first * x, first - second * x * x, -second * x * y
+        cross[2, 0], cross[2, 1], cross[2, 2] = first * y, -second * x * y, first - second * y * y
+        for i in range(3):
+            for j in range(3):
+                cross[i, j] *= scale[one, i] * scale[other, j]
+        # Seen from the other atom, the overlaps are the transposed ones.
+        _take(information[one], cross, inverse[other])
+        _take(information[other], cross.T, inverse[one])
+
+
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
+def _take(information: np.ndarray, cross: np.ndarray, inverse: np.ndarray) -> None:
+    for i in range(3):
+        for j in range(3):
+            taken = 0.0
+            for k in range(3):
+                for m in range(3):
+                    taken += cross[i, k] * inverse[k, m] * cross[j, m]
+            information[i, j] -= taken

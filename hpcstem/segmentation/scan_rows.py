@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
-from scipy import sparse
 
 from hpcstem.segmentation.spot_fit import SpotFit
 from hpcstem.segmentation.spots import row_couplings
@@ -39,29 +39,32 @@ def correct_rows(fit: SpotFit) -> float:
     couplings, first_band = row_couplings(
         gradient, fit.weight, fit.x, fit.y, fit.height, *fit.profile.arrays, rows_per_band
     )
-    couplings = _of_atoms(np.maximum(couplings, 0), first_band, len(first))
-    total = np.asarray(couplings.sum(axis=1))
-    couplings, total = couplings[total > 0], total[total > 0]
+    couplings = np.maximum(couplings, 0)
+    total = couplings.sum(axis=1)
+    couplings, first_band, total = (array[total > 0] for array in (couplings, first_band, total))
     force = np.add.reduceat((fit.weight * gradient * fit.residual).sum(axis=1, dtype=float), first)
     # Information on the bands with the atoms eliminated; a shift of all bands together has none.
-    scaled = couplings.multiply(1 / np.sqrt(total)[:, None]).tocsr()
-    information = np.diag(np.asarray(couplings.sum(axis=0))) - (scaled.T @ scaled).toarray()
+    information = -_products(couplings / np.sqrt(total)[:, None], first_band, len(first))
+    information += np.diag(-information.sum(axis=1))  # what an atom shares with all bands is all of its own
     variance = _variance(force, information)
     if variance == 0:
         return 0.0
     covariance = np.linalg.inv(information + np.eye(len(first)) / variance)
     shift = np.repeat(covariance @ force, rows_per_band)[:n_rows].astype(np.float32)
     fit.shift_rows(gradient, shift)
-    shares = couplings.multiply(1 / total[:, None]).tocsr()
-    return float((shares.T @ shares).multiply(covariance).sum() / len(total))
+    return float((_products(couplings / total[:, None], first_band, len(first)) * covariance).sum() / len(total))
 
 
-def _of_atoms(couplings: np.ndarray, first_band: np.ndarray, n_bands: int) -> sparse.csr_array:
-    """Couplings of each atom with successive bands as a matrix with shape (n_atoms, n_bands)."""
-    n_atoms, n_touched = couplings.shape
-    band = np.minimum(first_band[:, None] + np.arange(n_touched), n_bands - 1)
-    pointers = np.arange(0, band.size + 1, n_touched)
-    return sparse.csr_array((couplings.ravel(), band.ravel(), pointers), shape=(n_atoms, n_bands))
+@numba.njit(cache=True)
+def _products(couplings: np.ndarray, first_band: np.ndarray, n_bands: int) -> np.ndarray:
+    """Sum over atoms of the products of their couplings with two bands, with shape (n_bands, n_bands)."""
+    total = np.zeros((n_bands, n_bands))
+    for a in range(len(couplings)):
+        n_touched = min(couplings.shape[1], n_bands - first_band[a])
+        for i in range(n_touched):
+            for j in range(n_touched):
+                total[first_band[a] + i, first_band[a] + j] += couplings[a, i] * couplings[a, j]
+    return total
 
 
 def _variance(force: np.ndarray, information: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from hpcstem.segmentation.background import Background, smooth_part
+from hpcstem.segmentation.normalise import quantiles
 from hpcstem.segmentation.profile import fit_profile
 from hpcstem.segmentation.spots import LANES, draw, sweep
 
@@ -21,6 +22,7 @@ _TAIL = 0.03  # of the peak, half the smaller side from it
 _OUTLIER = 8.0  # standard deviations: beyond what Poisson noise of few counts reaches
 _LEAST_VARIANCE = 0.1  # of the mean one: no pixel is all that is known
 _LEAST_NOISE = 1e-12  # of images without noise, in units of the contrast squared
+_ENOUGH_PIXELS = 2**15  # for a straight line
 _CORRELATED_PX = (1, 2)
 _HEIGHT_SPREAD_FLOOR = 0.02
 _ATOMS_FOR_A_SPREAD = 8
@@ -111,8 +113,10 @@ class SpotFit:
 
     def weigh_pixels(self) -> None:
         """Weigh pixels by their inverse variance, a straight line in the model; those far off the model not at all."""
-        dark, gain, mean = _noise_line(self.model[::2, ::2].ravel(), self.residual[::2, ::2].ravel() ** 2)
-        variance = np.maximum(dark + gain * self.model, _LEAST_VARIANCE * mean)
+        model = self.model
+        some = (slice(None, None, max(round(math.sqrt(model.size / _ENOUGH_PIXELS)), 1)),) * 2
+        dark, gain, mean = _noise_line(model[some].ravel(), self.residual[some].ravel() ** 2)
+        variance = np.maximum(dark + gain * model, _LEAST_VARIANCE * mean)
         # The fit has taken its own share of the noise out of the residual.
         noise_left = 1 - 3 * len(self.x) / self._image.size
         within = self.residual**2 < _OUTLIER**2 * variance
@@ -182,7 +186,7 @@ class SpotFit:
 def _noise_line(model: np.ndarray, squares: np.ndarray) -> tuple[float, float, float]:
     """Dark noise, gain and mean of a variance that is a straight line in the model, from squared residuals."""
     # Half of the squares of Gaussian numbers are below 0.455 of their mean, whatever the outliers.
-    mean = max(float(np.median(squares)) / 0.455, _LEAST_NOISE)
+    mean = max(float(quantiles(np.sort(squares), [0.5])[0]) / 0.455, _LEAST_NOISE)
     within = squares < _OUTLIER**2 * mean
     terms, squares = np.stack([np.ones(within.sum()), model[within]]), squares[within].astype(float)
     dark, gain = mean, 0.0

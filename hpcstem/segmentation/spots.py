@@ -128,10 +128,10 @@ def sweep(
     """
     along_x, along_y, slope_x = _buffers(side)
     slope_y, _, _ = _buffers(side)
-    n_rows, n_columns = min(side, residual.shape[0]), min(side, residual.shape[1])
-    left_over, weights = np.empty((n_rows, n_columns), np.float32), np.empty((n_rows, n_columns), np.float32)
-    profile = np.empty((n_rows, n_columns), np.float32)
-    by_x, by_y = np.empty((n_rows, n_columns), np.float32), np.empty((n_rows, n_columns), np.float32)
+    shape = min(side, residual.shape[0]), min(side, residual.shape[1])
+    left_over, weights, profile = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32)
+    by_x, by_y = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    flat = left_over.ravel(), weights.ravel(), profile.ravel(), by_x.ravel(), by_y.ravel()
     sums = np.empty(9)
     for a in range(len(x)):
         left, columns = _window(x[a], side, residual.shape[1])
@@ -141,7 +141,7 @@ def sweep(
         _shape(shares, along_x, along_y, slope_x, slope_y, profile, by_x, by_y)
         _copy(residual, top, left, left_over)
         _copy(weight, top, left, weights)
-        _project(left_over.ravel(), weights.ravel(), profile.ravel(), by_x.ravel(), by_y.ravel(), sums)
+        _project(*flat, sums)
         _information(sums, height[a], information[a])
         force = sums[0] + pull[a] * (expected_height[a] - height[a])
         taller, step_x, step_y = _step(information[a], force, height[a] * sums[1], height[a] * sums[2], pull[a])
