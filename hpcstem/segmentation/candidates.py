@@ -112,26 +112,18 @@ def _regions(mask: np.ndarray, pixel_size_A: float, reason: Reason) -> list[Cand
     """One candidate per connected region that is not too small."""
     if not mask.any():
         return []
-    labels, _ = ndimage.label(mask)
-    areas_A2 = np.bincount(labels[mask])[1:] * pixel_size_A**2
+    pixels = np.nonzero(mask)
+    region = ndimage.label(mask)[0][pixels] - 1
+    n_pixels = np.bincount(region)
+    centres = np.column_stack([np.bincount(region, weights=along) / n_pixels for along in pixels])
+    areas_A2 = n_pixels * pixel_size_A**2
     large = areas_A2 >= _LEAST_AREA_A2
     return [
         Candidate(
             float((x + 0.5) * pixel_size_A), float((y + 0.5) * pixel_size_A), float(np.sqrt(4 * area / np.pi)), reason
         )
-        for (y, x), area in zip(_centres(labels)[large], areas_A2[large], strict=True)
+        for (y, x), area in zip(centres[large], areas_A2[large], strict=True)
     ]
-
-
-def _centres(labels: np.ndarray) -> np.ndarray:
-    """Mean row and column of regions numbered from 1, with shape (n, 2), float64.
-
-    The same as `ndimage.center_of_mass`, which looks at all pixels of an image that is mostly 0.
-    """
-    pixels = np.nonzero(labels)
-    number = labels[pixels] - 1
-    n_pixels = np.bincount(number)
-    return np.column_stack([np.bincount(number, weights=along) / n_pixels for along in pixels])
 
 
 def _counts(one: Candidate, fit: SpotFit, cover: FrameCover | None) -> bool:

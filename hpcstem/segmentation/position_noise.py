@@ -40,8 +40,8 @@ def position_variance(fit: SpotFit) -> np.ndarray:
     positions = np.column_stack([fit.x, fit.y])
     pairs = cKDTree(positions).query_pairs(_NEIGHBOURS_A / fit.pixel_size_A, output_type="ndarray")
     left = information.copy()
-    _take_neighbours(left, np.linalg.inv(information), scale, positions, pairs, strength, joint)
-    return np.linalg.inv(left)[:, [1, 2], [1, 2]]
+    _take_neighbours(left, _inverse(information), scale, positions, pairs, strength, joint)
+    return np.asarray(_inverse(left)[:, [1, 2], [1, 2]])
 
 
 def _overlaps(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
@@ -108,3 +108,19 @@ def _take(information: np.ndarray, cross: np.ndarray, inverse: np.ndarray) -> No
                 for m in range(3):
                     taken += cross[i, k] * inverse[k, m] * cross[j, m]
             information[i, j] -= taken
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _inverse(matrices: np.ndarray) -> np.ndarray:
+    """Inverses of symmetric matrices with shape (n, 3, 3)."""
+    out = np.empty_like(matrices)
+    for i in range(len(matrices)):
+        one = matrices[i]
+        a, b, c, d, e, f = one[0, 0], one[0, 1], one[0, 2], one[1, 1], one[1, 2], one[2, 2]
+        aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
+        over = 1 / (a * aa + b * bb + c * cc)
+        out[i, 0, 0], out[i, 1, 1], out[i, 2, 2] = aa * over, (a * f - c * c) * over, (a * d - b * b) * over
+        out[i, 0, 1] = out[i, 1, 0] = bb * over
+        out[i, 0, 2] = out[i, 2, 0] = cc * over
+        out[i, 1, 2] = out[i, 2, 1] = (b * c - a * e) * over
+    return out
