@@ -18,7 +18,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from hpcstem.potentials.likelihood import Likelihood
 from hpcstem.potentials.prior import Posterior, pair_prior, posterior
 from hpcstem.potentials.response import Response, ResponseSums
 from hpcstem.potentials.simulated import MomentSums, SimulatedMotion
-from hpcstem.potentials.streaming import Blocks, Segment, Streamed
+from hpcstem.potentials.streaming import Blocks
 
 _CONVERGED = 0.01
 _SETTLED = 0.1
@@ -40,23 +40,20 @@ _MOST_RESPONSES = 5
 
 
 def indirect_inference(
-    run: Callable[[Any, Sequence[Segment]], Any],
-    parts: Sequence[Segment],
+    sums: Callable[[Any, str], Blocks[Any, Any]],
     equations: ForceEquations,
     seed: int,
     n_steps: int = 100,
     max_rounds: int = 20,
-    piece: int = 64,
     localisation_A: float = 0.0,
 ) -> FittedPotential:
     """Fit by indirect inference, beginning from the trapezoid.
 
     Parameters
     ----------
-    run
-        Runs an analysis over segments: the method `run` of an executor.
-    parts
-        Segments of the trajectory.
+    sums
+        Runs an analysis of trajectories over the segments of one; its second argument names the analysis, the same in
+        a job that is started again.
     equations
         Basis, species, interval and mobilities; its rule and lag are not used.
     seed
@@ -65,28 +62,26 @@ def indirect_inference(
         Steps of the simulation per interval.
     max_rounds
         Most simulations of the whole trajectory.
-    piece
-        Snapshots in memory at a time.
     localisation_A
-        Standard deviation of the localisation noise per axis, for the thermal energy [Å].
+        Standard deviation of the localisation noise per axis [Å].
 
     Raises
     ------
     StructureError
-        No convergence; or see `hpcstem.potentials.fitted.solve`.
+        A three-body term; no convergence; or see `hpcstem.potentials.fitted.solve`.
     """
     if equations.three_body is not None:
         raise StructureError("indirect inference", "a three-body term", "pairs alone: triples are not simulated")
     euler = replace(equations, rule="euler", lag=0, tether=False)
     trapezoid = replace(euler, rule="trapezoid")
-    sums: Blocks[EquationSums, EquationSums] = run(Streamed(trapezoid, piece), parts)
-    start = solve(sums, trapezoid, localisation_A)
+    observed: Blocks[EquationSums, EquationSums] = sums(trapezoid, "trapezoid-0")
+    start = solve(observed, trapezoid, localisation_A)
     few = np.cumsum(start.distances, axis=1) < FEWEST_PAIRS
     nearest_A = few.mean(axis=1) * equations.basis.cutoff_A
     motion = SimulatedMotion(euler, start.coefficients, nearest_A, start.kT, n_steps, seed)
-    problem = _Problem(sums.total, start, run, parts, piece)
-    for _ in range(max_rounds):
-        better, kT = problem.improved(motion)
+    problem = _Problem(observed.total, start, sums)
+    for number in range(max_rounds):
+        better, kT = problem.improved(motion, number)
         coefficients = better.coefficients.reshape(start.coefficients.shape)
         change = problem.change(coefficients - motion.coefficients, better) + abs(np.log(kT / motion.kT))
         motion = replace(motion, coefficients=coefficients, kT=kT)
@@ -104,25 +99,21 @@ class _Problem:
     """Equation to solve."""
 
     def __init__(
-        self,
-        total: EquationSums,
-        start: FittedPotential,
-        run: Callable[[Any, Sequence[Segment]], Any],
-        parts: Sequence[Segment],
-        piece: int,
+        self, total: EquationSums, start: FittedPotential, sums: Callable[[Any, str], Blocks[Any, Any]]
     ) -> None:
-        self.total, self.start, self.run, self.parts, self.piece = total, start, run, parts, piece
+        self.total, self.start, self.sums = total, start, sums
         self.settled = False
         self._left = np.zeros_like(total.moment)
         self._responses: list[ResponseSums] = []
         self._prior: Posterior | None = None
 
-    def improved(self, motion: SimulatedMotion) -> tuple[Posterior, float]:
+    def improved(self, motion: SimulatedMotion, number: int) -> tuple[Posterior, float]:
         """Posterior of the problem made linear about the simulated motion, and the thermal energy."""
-        simulated: MomentSums = self._total(motion)
+        simulated: MomentSums = self.sums(motion, f"simulated-{number:02d}").total
         anew = not (self.settled or len(self._responses) == _MOST_RESPONSES)
         if anew:
-            self._responses.append(self._total(Response(motion, self.start.localisation_A)))
+            asked = Response(motion, self.start.localisation_A)
+            self._responses.append(self.sums(asked, f"response-{number:02d}").total)
         response = self._responses[-1]
         self._left = self.total.moment - simulated.moment
         moment = self._left + response.design @ motion.coefficients.ravel()
@@ -132,9 +123,6 @@ class _Problem:
         mean, covariance = likelihood.posterior_at(self._prior.penalty)
         better = replace(self._prior, coefficients=mean, covariance=covariance + self._prior.widening)
         return better, motion.kT * self._observed_power() / simulated.step_power
-
-    def _total(self, analysis: Any) -> Any:
-        return self.run(Streamed(analysis, self.piece), self.parts).total
 
     def _observed_power(self) -> float:
         """Mean squared displacement less the localisation noise."""

@@ -64,7 +64,7 @@ class Study:
         lines = self.verdict.sentences()
         if not self.kT_known:
             lines.append("localisation noise explains all of the motion: kT, and with it U/kT, is not known")
-        elif self.potential.relaxation > _UNRESOLVED:
+        elif self.potential.relaxation > _UNRESOLVED and not self.potential.estimator.startswith("indirect"):
             lines.append(
                 f"the interval is {self.potential.relaxation:.2f} relaxation times: the trapezoid is biased and the "
                 "fitted stiffness scales as one over the interval; use --estimator indirect, and compare U/kT only"
@@ -149,9 +149,8 @@ class _Work:
             localisation_A = settings.localisation_A or 0.0
             equations = self._equations("euler", 0)
             found = indirect_inference(
-                self.run, self.parts, equations, settings.seed, settings.steps_per_interval,
-                piece=settings.piece, localisation_A=localisation_A,
-            )  # fmt: skip
+                self.sums, equations, settings.seed, settings.steps_per_interval, localisation_A=localisation_A
+            )
             return found, localisation_A
         if settings.estimator != "auto":
             rule, lag = ("trapezoid", 1) if settings.estimator == "lag1" else (settings.estimator, 0)

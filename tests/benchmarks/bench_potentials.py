@@ -243,12 +243,10 @@ def bench_noise():
 
 
 def bench_indirect():
-    from known_motion import BASIS, MOBILITY, SYMBOLS, toy_trajectory
+    from known_motion import BASIS, MOBILITY, SYMBOLS, run, toy_trajectory
 
-    from hpcstem.execution import SerialExecutor
     from hpcstem.potentials.equations import ForceEquations
     from hpcstem.potentials.indirect import indirect_inference
-    from hpcstem.potentials.streaming import InMemory, segments
 
     equations = ForceEquations(BASIS, SYMBOLS, 0.02, mobility=MOBILITY)
     # Trajectories of their own, so that draws are independent.
@@ -256,10 +254,8 @@ def bench_indirect():
         draws = []
         for key in keys:
             trajectory = toy_trajectory(n_frames, 0.02, key=key)
-            parts = segments(InMemory(trajectory), 16)
             start = time.process_time()
-            with SerialExecutor() as executor:
-                found = indirect_inference(executor.run, parts, equations, 1, n_steps=50)
+            found = indirect_inference(lambda one, name, t=trajectory: run(one, t), equations, 1, n_steps=50)
             stated = [float(found.deviation(k, np.array([found.well(k)[0]]))[0]) for k in range(3)]
             draws.append(errors(found))
             cpu_s = time.process_time() - start
@@ -283,16 +279,18 @@ def bench_bands():
     from known_motion import BASIS, TOY, toy_trajectory
 
     r_A = np.linspace(1.2, 4.3, 80)
-    for n_frames, n_draws in ((200, 64), (800, 64)):
-        inside, squares = [], []
+    for n_frames, n_draws in ((200, 64), (800, 40)):
+        inside, squares, draws = [], [], []
         for key in range(n_draws):
             found = fitted(toy_trajectory.__wrapped__(n_frames, 1e-3, 100 + key), 1e-3)
+            draws.append(errors(found))
             scores = []
             for k, truth in enumerate(TOY.potentials):
                 seen = r_A[found.sampled(k, r_A)]
                 scores.append((found.energy(k, seen) - truth.potential(seen)) / found.deviation(k, seen))
             inside.append([np.mean(np.abs(z) < 1.96) for z in scores])
             squares.append([np.mean(z**2) for z in scores])
+        summarised("bands", draws, frames=n_frames, interval=1e-3, rule="trapezoid")
         error = [np.std(values, axis=0, ddof=1) / np.sqrt(n_draws) for values in (inside, squares)]
         say("bands", frames=n_frames, draws=n_draws, functions=BASIS.n_functions,
             coverage=list(np.mean(inside, axis=0)), coverage_error=list(error[0]),
@@ -348,13 +346,11 @@ def bench_sfi():
 def bench_sfi_at(interval):
     from known_motion import TOY, run
 
-    from hpcstem.execution import SerialExecutor
     from hpcstem.potentials.bases import SplineBasis
     from hpcstem.potentials.dynamics import ForceTable, Langevin
     from hpcstem.potentials.equations import ForceEquations
     from hpcstem.potentials.fitted import solve
     from hpcstem.potentials.indirect import indirect_inference
-    from hpcstem.potentials.streaming import InMemory, segments
 
     seeds = np.random.SeedSequence(17).spawn(2)
     positions_A, species, box_A = TOY.honeycomb((8, 6), 1.42, 0.0, seeds[0])
@@ -369,8 +365,7 @@ def bench_sfi_at(interval):
         return np.sqrt(sum(((a - b) ** 2).sum() for a, b in pairs) / sum((b**2).sum() for _, b in pairs))
 
     def indirect():
-        with SerialExecutor() as executor:
-            return indirect_inference(executor.run, segments(InMemory(trajectory), 16), equations, 1, n_steps=50)
+        return indirect_inference(lambda one, name: run(one, trajectory), equations, 1, n_steps=50)
 
     run(equations, trajectory[:4], 2)
     for how, fit in (("trapezoid", lambda: solve(run(equations, trajectory), equations)), ("indirect", indirect)):

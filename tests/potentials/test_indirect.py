@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from known_motion import BASIS, MOBILITY, SYMBOLS, TOY, error_of, run, toy_trajectory
 
+from hpcstem.config import checked
 from hpcstem.errors import StructureError
 from hpcstem.execution import SerialExecutor
 from hpcstem.potentials.equations import ForceEquations
@@ -11,8 +12,10 @@ from hpcstem.potentials.fitted import solve
 from hpcstem.potentials.indirect import indirect_inference
 from hpcstem.potentials.likelihood import whitening
 from hpcstem.potentials.response import Response
+from hpcstem.potentials.settings import FitSettings
 from hpcstem.potentials.simulated import SimulatedMotion
-from hpcstem.potentials.streaming import InMemory, segments
+from hpcstem.potentials.streaming import InMemory
+from hpcstem.potentials.study import fit
 from hpcstem.potentials.three_body import ThreeBodyBasis
 
 INTERVAL = 0.02
@@ -77,8 +80,7 @@ def test_atoms_nearer_than_any_seen_are_pushed_as_at_the_nearest_distance_seen(t
 
 
 def test_indirect_inference_mends_what_the_trapezoid_loses(trajectory):
-    with SerialExecutor() as executor:
-        found = indirect_inference(executor.run, segments(InMemory(trajectory), 8), EQUATIONS, seed=1, n_steps=40)
+    found = indirect_inference(lambda one, name: run(one, trajectory, 8), EQUATIONS, seed=1, n_steps=40)
     trapezoid = ForceEquations(BASIS, SYMBOLS, INTERVAL, "trapezoid", 0, MOBILITY)
     plain = solve(run(trapezoid, trajectory, 8), trapezoid)
     assert error_of(found, 0) < 0.6 * error_of(plain, 0)
@@ -87,11 +89,40 @@ def test_indirect_inference_mends_what_the_trapezoid_loses(trajectory):
     assert found.kT == pytest.approx(TOY.kT, rel=0.03)
 
 
+def test_a_fit_that_was_stopped_goes_on_from_what_it_had_simulated(trajectory, tmp_path, monkeypatch):
+    values = {"interval_s": INTERVAL, "species": SYMBOLS, "mobility": MOBILITY, "estimator": "indirect"}
+    values |= {"low_A": 1.05, "cutoff_A": 4.5, "functions": 12, "blocks": 4, "steps_per_interval": 40}
+    settings = checked(FitSettings, values, "fit")
+    process, done, allowed = SimulatedMotion.process, [], [6]
+
+    def counted(motion, batch):
+        if len(done) in allowed:
+            raise KeyboardInterrupt
+        sums = process(motion, batch)
+        done.append(1)
+        return sums
+
+    def fitted(folder):
+        with SerialExecutor() as executor:
+            return fit(executor.run, InMemory(trajectory[:20]), settings, tmp_path / folder)
+
+    monkeypatch.setattr(SimulatedMotion, "process", counted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted("stopped")
+    allowed.clear()
+    again = fitted("stopped")
+    n_in_two_goes = len(done)
+    whole = fitted("whole")
+    np.testing.assert_array_equal(again.potential.coefficients, whole.potential.coefficients)
+    assert len(done) == 2 * n_in_two_goes
+    assert not any("use --estimator indirect" in line for line in whole.sentences())
+
+
 def test_what_cannot_be_done_is_said(trajectory):
-    parts = segments(InMemory(trajectory[:10]), 2)
-    triples = replace(EQUATIONS, three_body=ThreeBodyBasis(1.9))
-    with SerialExecutor() as executor:
-        with pytest.raises(StructureError, match="indirect inference; got a change of"):
-            indirect_inference(executor.run, parts, EQUATIONS, 1, n_steps=5, max_rounds=1)
-        with pytest.raises(StructureError, match="triples are not simulated"):
-            indirect_inference(executor.run, parts, triples, 1)
+    def sums(one, name):
+        return run(one, trajectory[:10], 2)
+
+    with pytest.raises(StructureError, match="indirect inference; got a change of"):
+        indirect_inference(sums, EQUATIONS, 1, n_steps=5, max_rounds=1)
+    with pytest.raises(StructureError, match="triples are not simulated"):
+        indirect_inference(sums, replace(EQUATIONS, three_body=ThreeBodyBasis(1.9)), 1)

@@ -13,7 +13,7 @@ def noisy_slopes(energies, noise):
     """Likelihood of slopes of two pairs measured at each distance."""
     rng = np.random.default_rng(3)
     slopes, n = BASIS.slopes(R_A) / noise, BASIS.n_columns
-    precision, pull = np.zeros((2 * n, 2 * n)), np.zeros(2 * n)
+    precision, pull = np.zeros((len(energies) * n,) * 2), np.zeros(len(energies) * n)
     for k, energy in enumerate(energies):
         own = slice(k * n, (k + 1) * n)
         precision[own, own] = slopes.T @ slopes
@@ -22,8 +22,8 @@ def noisy_slopes(energies, noise):
 
 
 def test_the_gradient_is_that_of_the_evidence():
-    likelihood = noisy_slopes([lambda r: 2 / r**3, lambda r: np.exp(-r)], 0.3)
-    evidence = _Evidence(likelihood, [pair_prior(BASIS, 1), PriorGroup(1, np.eye(BASIS.n_columns)[None])])
+    likelihood = noisy_slopes([lambda r: 2 / r**3, lambda r: 3 / r**3, lambda r: np.exp(-r)], 0.3)
+    evidence = _Evidence(likelihood, [pair_prior(BASIS, 2), PriorGroup(1, np.eye(BASIS.n_columns)[None])])
     logs = np.random.default_rng(1).normal(size=evidence.n_logs)
     numerical = approx_fprime(logs, lambda x: evidence.at(x)[0], 1e-6)
     np.testing.assert_allclose(evidence.at(logs)[1], numerical, rtol=1e-3, atol=1e-4)
