@@ -280,21 +280,23 @@ def bench_bands():
 
     r_A = np.linspace(1.2, 4.3, 80)
     for n_frames, n_draws in ((200, 64), (800, 40)):
-        inside, squares, draws = [], [], []
+        draws, inside, error, stated = [], [], [], []
         for key in range(n_draws):
             found = fitted(toy_trajectory.__wrapped__(n_frames, 1e-3, 100 + key), 1e-3)
             draws.append(errors(found))
-            scores = []
-            for k, truth in enumerate(TOY.potentials):
-                seen = r_A[found.sampled(k, r_A)]
-                scores.append((found.energy(k, seen) - truth.potential(seen)) / found.deviation(k, seen))
-            inside.append([np.mean(np.abs(z) < 1.96) for z in scores])
-            squares.append([np.mean(z**2) for z in scores])
+            seen = np.stack([found.sampled(k, r_A) for k in range(3)])
+            off = np.stack([found.energy(k, r_A) - truth.potential(r_A) for k, truth in enumerate(TOY.potentials)])
+            deviation = np.stack([found.deviation(k, r_A) for k in range(3)])
+            inside.append(np.average(np.abs(off) < 1.96 * deviation, axis=1, weights=seen))
+            for values, squares in ((error, off**2), (stated, deviation**2)):
+                values.append([np.average(squares, axis=1, weights=seen * (r_A > low_A)) for low_A in (0.0, 1.9)])
         summarised("bands", draws, frames=n_frames, interval=1e-3, rule="trapezoid")
-        error = [np.std(values, axis=0, ddof=1) / np.sqrt(n_draws) for values in (inside, squares)]
+        ratio = np.sqrt(np.mean(error, axis=0) / np.mean(stated, axis=0))
+        spread = np.std(error, axis=0, ddof=1) / np.mean(error, axis=0) / np.sqrt(n_draws) / 2
         say("bands", frames=n_frames, draws=n_draws, functions=BASIS.n_functions,
-            coverage=list(np.mean(inside, axis=0)), coverage_error=list(error[0]),
-            z_squared=list(np.mean(squares, axis=0)), z_squared_error=list(error[1]))  # fmt: skip
+            coverage=list(np.mean(inside, axis=0)),
+            coverage_error=list(np.std(inside, axis=0, ddof=1) / np.sqrt(n_draws)),
+            error_over_stated=ratio.tolist(), its_error=(ratio * spread).tolist())  # fmt: skip
 
 
 def bench_ranks():
