@@ -13,7 +13,7 @@ from hpcstem.segmentation.smoothing import smoothed
 from hpcstem.segmentation.spot_fit import KNOTS_A, SpotFit
 from hpcstem.segmentation.spots import without_spikes
 
-_COARSEST_A = 0.16  # a probe of 0.4 Å loses 1 % of its information on positions in such pixels
+_COARSEST_A = 0.16  # positions from such pixels are 1 % less precise than from finer ones
 _SPIKE = 8.0
 _FIRST_SWEEPS, _SECOND_SWEEPS = 1, 2
 _SMOOTHING_A = 0.16

@@ -152,16 +152,10 @@ def sweep(
             y[a] += step_y
         else:
             taller = force / max(sums[3] + pull[a], _LEAST_PIVOT)
-        before = np.float32(height[a])
-        height[a] = max(height[a] + taller, _LEAST_HEIGHT)
+        before, height[a] = height[a], max(height[a] + taller, _LEAST_HEIGHT)
         _factors(left, columns, x[a], variances, along_x, slope_x)
         _factors(top, rows, y[a], variances, along_y, slope_y)
-        for r in range(rows):
-            line, old = residual[top + r, left : left + columns], profile[r]
-            f0, f1, f2, f3 = _in_row(np.float32(height[a]), shares, along_y, r)
-            for c in range(columns):
-                new = f0 * along_x[0, c] + f1 * along_x[1, c] + f2 * along_x[2, c] + f3 * along_x[3, c]
-                line[c] += before * old[c] - new
+        _exchange(residual, top, left, before, profile, height[a], shares, along_x, along_y)
 
 
 @_fast
@@ -305,6 +299,29 @@ def _shape(
             value[c] = f0 * along_x[0, c] + f1 * along_x[1, c] + f2 * along_x[2, c] + f3 * along_x[3, c]
             right[c] = f0 * slope_x[0, c] + f1 * slope_x[1, c] + f2 * slope_x[2, c] + f3 * slope_x[3, c]
             down[c] = g0 * along_x[0, c] + g1 * along_x[1, c] + g2 * along_x[2, c] + g3 * along_x[3, c]
+
+
+@_fast
+def _exchange(
+    image: np.ndarray,
+    top: int,
+    left: int,
+    old_height: float,
+    profile: np.ndarray,
+    height: float,
+    shares: np.ndarray,
+    along_x: np.ndarray,
+    along_y: np.ndarray,
+) -> None:
+    """Put an atom that was taken out of a window back as it was, and take it out as it is now."""
+    rows, columns = profile.shape
+    before, now = np.float32(old_height), np.float32(height)
+    for r in range(rows):
+        line, old = image[top + r, left : left + columns], profile[r]
+        f0, f1, f2, f3 = _in_row(now, shares, along_y, r)
+        for c in range(columns):
+            new = f0 * along_x[0, c] + f1 * along_x[1, c] + f2 * along_x[2, c] + f3 * along_x[3, c]
+            line[c] += before * old[c] - new
 
 
 @_fast
