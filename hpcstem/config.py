@@ -14,6 +14,8 @@ from hpcstem.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_LISTED_MISTAKES = 5
+
 
 class Section(BaseModel):
     """Base of all sections: unknown keys, NaN and infinity are errors, values do not change."""
@@ -102,7 +104,11 @@ def checked(model: type[Model], value: Any, source: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = [_explained(model, item) for item in error.errors()]
+        mistakes = error.errors()
+        lines = [_explained(model, item) for item in mistakes[:_LISTED_MISTAKES]]
+        if len(mistakes) > _LISTED_MISTAKES:
+            # A file of another kind: its other keys say no more.
+            lines.append(f"and {len(mistakes) - _LISTED_MISTAKES} more mistakes")
         raise ConfigError(f"{source}: " + "; ".join(lines)) from error
 
 
