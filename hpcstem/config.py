@@ -60,6 +60,17 @@ def shipped_file(kind: str, name: str) -> Path:
     return folder / f"{name}.yaml"
 
 
+def workflow_file(given: Path) -> Path:
+    """Return the file that is given, or else the workflow of that name that ships with the package.
+
+    Raises
+    ------
+    ConfigError
+        There is neither.
+    """
+    return given if given.is_file() else shipped_file("workflows", str(given))
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """PyYAML keeps the last of two equal keys, in silence; a user who wrote both means something else."""
 
