@@ -157,10 +157,10 @@ def _show(result: StudyResult) -> None:
         if len(result.chains) > 1:
             click.echo(f"a frame every {chain.frame_time_s:g} s:")
         _show_chain(result.classes, chain)
-    if result.rates is not None:
+    if isinstance(result.rates, str):
+        click.echo(f"no rates of all frame times together: {result.rates}")
+    elif result.rates is not None:
         _show_rates(result.classes, result.rates)
-    elif len(result.chains) > 1:
-        click.echo("rates of all frame times together: cannot be told")
     click.echo(f"library: {len(result.library)} structures from {sum(e.count for e in result.library)} sightings")
 
 
