@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import ase
@@ -23,6 +23,7 @@ from hpcstem.config import shipped_file
 from hpcstem.errors import ConfigError, HpcstemError
 from hpcstem.execution import SerialExecutor
 from hpcstem.files import read_json
+from hpcstem.kinetics.results import summary
 from hpcstem.kinetics.simulated_defects import CLASSES
 from hpcstem.kinetics.study import analyse, observe_movies, read_study
 from hpcstem.kinetics.study_config import StudyConfig, load_study
@@ -202,6 +203,27 @@ def test_decoded_movies_give_counts_and_mean_images(tmp_path: Path) -> None:
         assert np.abs(np.array(brightest) - (len(entry.image) - 1) / 2).max() <= 1.5
     again = observe_movies(config, tmp_path / "out", SerialExecutor().run)
     assert np.array_equal(again.seen[0].image, found.seen[0].image)
+
+
+def test_frame_times_are_told_apart_in_every_result(tmp_path: Path) -> None:
+    _decoded_movie(tmp_path)
+    study = yaml.safe_load((tmp_path / "study.yaml").read_text(encoding="utf-8"))
+    study["movies"] += [{"atoms": "atoms.parquet", "frame_time_s": 2.5}]
+    done = _run(tmp_path, study)
+    assert "a frame every 1 s:" in done.output
+    assert "a frame every 2.5 s:" in done.output
+    assert "for: movies of all frame times have these rates" in done.output
+    found = read_json(tmp_path / "out" / "kinetics.json")
+    assert [chain["counts"] for chain in found["by_frame_time"]] == [[[3, 2], [3, 3]]] * 2
+    low, high = (found["rates_per_s"][end][0][1] for end in ("low", "high"))
+    assert 0 <= low < found["rates_per_s"]["estimate"][0][1] < high
+    alone = replace(analyse(*read_study(tmp_path / "out")), rates="frames too slow")
+    assert summary(read_study(tmp_path / "out")[0], alone)["rates_per_s"] == {"because": "frames too slow"}
+    assert sum(entry["count"] for entry in found["library"]) == 24
+    with np.load(tmp_path / "out" / "matrices.npz") as arrays:
+        assert {"counts_lag1-1s", "counts_lag1-2.5s"} < set(arrays.files)
+    names = {path.stem for path in (tmp_path / "out" / "figures").iterdir()}
+    assert {"library", "survival-1s", "transition-matrix-2.5s"} < names
 
 
 def test_energies_of_relaxed_cells_reach_the_library(tmp_path: Path) -> None:
