@@ -194,7 +194,7 @@ def read_study(out: Path) -> tuple[StudyConfig, Observation]:
     HpcstemError
         It is no such folder, or a movie has not been observed.
     """
-    record = read_json(out / "study.json")
+    record = read_json(out / "study.json") if (out / "study.json").exists() else None
     if not isinstance(record, dict) or "study" not in record:
         raise HpcstemError(f"{out / 'study.json'}", "no settings", "a folder that `hpcstem kinetics run` wrote")
     config = checked(StudyConfig, record["study"], str(out / "study.json"))

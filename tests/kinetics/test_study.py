@@ -250,5 +250,7 @@ def test_energies_of_relaxed_cells_reach_the_library(tmp_path: Path) -> None:
     by_kind = {entry["kind"]: entry["energy_eV"] for entry in entries}
     assert by_kind == {"Si on three neighbours": pytest.approx(4.5), "Si on four neighbours": None}
     assert CliRunner().invoke(command, [*arguments[:3], "--reference=C"]).exit_code == 2
+    with pytest.raises(HpcstemError, match="got no settings; wanted a folder that `hpcstem kinetics run` wrote"):
+        CliRunner().invoke(command, ["energies", str(tmp_path), *arguments[2:]], catch_exceptions=False)
     with pytest.raises(HpcstemError, match="no results of jobs"):
         CliRunner().invoke(command, ["energies", str(tmp_path / "out"), str(tmp_path)], catch_exceptions=False)
