@@ -14,6 +14,8 @@ from hpcstem.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_LISTED_MISTAKES = 5
+
 
 class Section(BaseModel):
     """Base of all sections: unknown keys, NaN and infinity are errors, values do not change."""
@@ -56,6 +58,17 @@ def shipped_file(kind: str, name: str) -> Path:
             f"no {name!r} among the {kind}", wanted=f"the path of a YAML file, or one of: {', '.join(names)}"
         )
     return folder / f"{name}.yaml"
+
+
+def workflow_file(given: Path) -> Path:
+    """Return the file that is given, or else the workflow of that name that ships with the package.
+
+    Raises
+    ------
+    ConfigError
+        There is neither.
+    """
+    return given if given.is_file() else shipped_file("workflows", str(given))
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -102,7 +115,11 @@ def checked(model: type[Model], value: Any, source: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = [_explained(model, item) for item in error.errors()]
+        mistakes = error.errors()
+        lines = [_explained(model, item) for item in mistakes[:_LISTED_MISTAKES]]
+        if len(mistakes) > _LISTED_MISTAKES:
+            # A file of another kind: its other keys say no more.
+            lines.append(f"and {len(mistakes) - _LISTED_MISTAKES} more mistakes")
         raise ConfigError(f"{source}: " + "; ".join(lines)) from error
 
 

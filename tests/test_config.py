@@ -97,6 +97,9 @@ def test_all_mistakes_are_named_at_once():
         checked(Outer, {"nme": "x", "middle": {"deepest": {"width_A": "wide"}}}, "file.yaml")
     for part in ("did you mean 'name'", "name: Field required", "middle.deepest.width_A", "'wide'"):
         assert part in str(error.value)
+    with pytest.raises(ConfigError, match=r"unknown key x4; .*; and 4 more mistakes$") as error:
+        checked(Outer, {"name": "x"} | {f"x{number}": 1 for number in range(9)}, "file.yaml")
+    assert "x5" not in str(error.value)
 
 
 def test_sections_do_not_change():

@@ -178,9 +178,8 @@ class AtomTable:
             found = cls(**{name: column.to_numpy() for name, column in columns.items()}, metadata=metadata)
             _require_elements(found.species)
         except (OSError, pa.ArrowException, KeyError, ValueError, AtomTableError) as error:
-            raise AtomTableError(
-                f"cannot read atoms from {path}", error, "a Parquet file written by hpcstem"
-            ) from error
+            got = "no such file" if isinstance(error, FileNotFoundError) else error
+            raise AtomTableError(f"cannot read atoms from {path}", got, "a Parquet file written by hpcstem") from error
         return found
 
 

@@ -151,9 +151,10 @@ def _warnings(movie: dict[str, Any]) -> Iterator[str]:
     compared = movie["out_of_distribution"]
     if compared is not None and compared["flagged"]:
         reasons = ", ".join(f"{one['statistic']} {one['deviation']:+.0f} σ" for one in compared["reasons"])
+        hint = f"; wanted {compared['hint']}" if compared.get("hint") else ""
         yield (
             f"movie {movie['name']} is not like the images that the ensemble was trained on "
-            f"(score {compared['score']:.1f}, limit 1): {reasons}"
+            f"(score {compared['score']:.1f}, limit 1): {reasons}{hint}"
         )
     for member in movie["members"]:
         if member["reasons"] and member["name"] in movie["decoded_by"]:
@@ -168,7 +169,8 @@ def _keep_other_movies(campaign: Campaign, out: Path) -> None:
     if not (out / "campaign.yaml").is_file():
         return
     now = {movie.path for movie in campaign.movies}
-    others = [movie_name(movie) for movie in load_campaign(out / "campaign.yaml").movies if movie.path not in now]
+    before = [movie_name(movie) for movie in load_campaign(out / "campaign.yaml").movies if movie.path not in now]
+    others = [name for name in before if any((out / "decode" / "atoms" / name).glob("*.parquet"))]
     if others:
         raise HpcstemError(
             f"{out} holds the atoms of other movies", ", ".join(others), "another --out folder, or these movies too"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpcstem.cli.show import echo_json, echo_table, json_option
+from hpcstem.cli.study import study_options
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -24,21 +25,16 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("study", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--site", default="local", show_default=True, help="Site configuration: name or path.")
-@click.option("--workers", type=click.IntRange(1), help="Workers instead of the site's.")
-@click.option("--dry-run", is_flag=True, help="Check the study; run nothing.")
-@json_option
+@study_options
 def run(study: Path, out: Path, site: str, workers: int | None, dry_run: bool, as_json: bool) -> None:
     """Run STUDY, a YAML file or the name of a workflow that ships with hpcstem, such as defect-kinetics.
 
     Movies that were observed before are not observed again.
     """
-    from hpcstem.config import shipped_file
+    from hpcstem.config import workflow_file
     from hpcstem.kinetics.study_config import load_study
 
-    config = load_study(study if study.is_file() else shipped_file("workflows", str(study)))
+    config = load_study(workflow_file(study))
     if dry_run:
         echo_json(config.model_dump(mode="json"))
         return
@@ -161,10 +157,10 @@ def _show(result: StudyResult) -> None:
         if len(result.chains) > 1:
             click.echo(f"a frame every {chain.frame_time_s:g} s:")
         _show_chain(result.classes, chain)
-    if result.rates is not None:
+    if isinstance(result.rates, str):
+        click.echo(f"no rates of all frame times together: {result.rates}")
+    elif result.rates is not None:
         _show_rates(result.classes, result.rates)
-    elif len(result.chains) > 1:
-        click.echo("rates of all frame times together: cannot be told")
     click.echo(f"library: {len(result.library)} structures from {sum(e.count for e in result.library)} sightings")
 
 

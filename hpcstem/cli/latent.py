@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpcstem.cli.show import echo_json, echo_table, json_option
+from hpcstem.cli.show import echo_json, echo_table
+from hpcstem.cli.study import study_options
 
 if TYPE_CHECKING:
     from hpcstem.latent.study import StudyResult
@@ -20,21 +21,16 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("study", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--site", default="local", show_default=True, help="Site configuration: name or path.")
-@click.option("--workers", type=click.IntRange(1), help="Workers instead of the site's.")
-@click.option("--dry-run", is_flag=True, help="Check the study; run nothing.")
-@json_option
+@study_options
 def run(study: Path, out: Path, site: str, workers: int | None, dry_run: bool, as_json: bool) -> None:
     """Run STUDY, a YAML file or the name of a workflow that ships with hpcstem, such as rvae-graphene.
 
     What was cut or learned before is not done again; training goes on after its last whole epoch.
     """
-    from hpcstem.config import shipped_file
+    from hpcstem.config import workflow_file
     from hpcstem.latent.study_config import load_study
 
-    config = load_study(study if study.is_file() else shipped_file("workflows", str(study)))
+    config = load_study(workflow_file(study))
     if dry_run:
         echo_json(config.model_dump(mode="json"))
         return

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import hpcstem
-from hpcstem.cli.show import echo_json, echo_table, json_option
+from hpcstem.cli.show import echo_json, echo_table
+from hpcstem.cli.study import study_options
 from hpcstem.cli.threads import one_thread
 from hpcstem.files import read_json, whole_file, write_json
 
@@ -31,12 +32,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("study", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the results.")
-@click.option("--site", default="local", show_default=True, help="Site configuration: name or path.")
-@click.option("--workers", type=click.IntRange(1), help="Workers instead of the site's.")
-@click.option("--dry-run", is_flag=True, help="Check the study; run nothing.")
-@json_option
+@study_options
 def run(study: Path, out: Path, site: str, workers: int | None, dry_run: bool, as_json: bool) -> None:
     """Run STUDY, a YAML file or the name of a workflow that ships with hpcstem, such as lattice-model.
 
@@ -44,10 +40,10 @@ def run(study: Path, out: Path, site: str, workers: int | None, dry_run: bool, a
     """
     one_thread()
     from hpcstem.campaign.run import Run
-    from hpcstem.config import shipped_file
+    from hpcstem.config import workflow_file
     from hpcstem.lattice.study_config import load_study
 
-    loaded = load_study(study if study.is_file() else shipped_file("workflows", str(study)))
+    loaded = load_study(workflow_file(study))
     if dry_run:
         echo_json(loaded.model_dump(mode="json"))
         return

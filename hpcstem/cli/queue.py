@@ -56,13 +56,13 @@ def init(db: Path, uri: str | None, credentials: Path | None, as_json: bool) -> 
 def add(sweep: Path, db: str, folder: Path | None, elsewhere: bool, dry_run: bool, as_json: bool) -> None:
     """Queue the jobs of SWEEP (YAML, or the name of a shipped one) that are not queued yet."""
     from hpcstem.campaign.progress import progress_bar
-    from hpcstem.config import shipped_file
+    from hpcstem.config import workflow_file
     from hpcstem.simulation.place import PLACE_FILE, create_place, is_uri
     from hpcstem.simulation.sweep import expand
     from hpcstem.simulation.sweep_config import load_sweep
     from hpcstem.simulation.workflow import add_trees
 
-    path = sweep if sweep.is_file() else shipped_file("workflows", str(sweep))
+    path = workflow_file(sweep)
     loaded = load_sweep(path)
     plan = expand(loaded, path.parent)
     if not elsewhere:

@@ -42,9 +42,9 @@ def command(
     from hpcstem.campaign.conduct import plan_campaign, run_campaign
     from hpcstem.campaign.schema import load_campaign, with_movies
     from hpcstem.campaign.stage import StageOutcome
-    from hpcstem.config import shipped_file
+    from hpcstem.config import workflow_file
 
-    loaded = load_campaign(campaign if campaign.is_file() else shipped_file("workflows", str(campaign)))
+    loaded = load_campaign(workflow_file(campaign))
     if movies:
         loaded = with_movies(loaded, movies, pixel_size_A)
     elif pixel_size_A is not None:

@@ -29,9 +29,9 @@ def command(campaign: Path, site: str, out: Path | None, until: str | None, dry_
     """
     from hpcstem.campaign.schema import load_campaign
     from hpcstem.campaign.submission import submit_campaign
-    from hpcstem.config import shipped_file
+    from hpcstem.config import workflow_file
 
-    loaded = load_campaign(campaign if campaign.is_file() else shipped_file("workflows", str(campaign)))
+    loaded = load_campaign(workflow_file(campaign))
     # The jobs run elsewhere: a path has to mean the same there.
     place = str(Path(site).resolve()) if Path(site).suffix in (".yaml", ".yml") else site
     loaded = loaded.model_copy(update={"site": place})

@@ -52,11 +52,11 @@ def command(
     as_json: bool,
 ) -> None:
     """Train the ensemble that CONFIG describes; run again, it goes on where it stopped."""
-    from hpcstem.config import checked, read_yaml, shipped_file
+    from hpcstem.config import checked, read_yaml, workflow_file
     from hpcstem.segmentation.reference import load_reference
     from hpcstem.segmentation.training_config import TrainingConfig
 
-    path = config if config.is_file() else shipped_file("workflows", str(config))
+    path = workflow_file(config)
     training = checked(TrainingConfig, read_yaml(path), str(path)).with_paths_from(path.parent).mixed_with(mix)
     if dry_run:
         echo_json(training.model_dump(mode="json"))

@@ -24,6 +24,8 @@ from hpcstem.kinetics.counts import TransitionCounts
 from hpcstem.kinetics.matrix import CONFIDENCE
 
 _N_SAMPLES = 4000
+_MOST_STATES = 30
+"""With more, the rates and their covariances take minutes and gigabytes."""
 _LEAST_PROBABILITY = 1e-12
 _STEP = 1e-4
 """Step of the differences of gradients, in square roots of rates per shortest lag."""
@@ -80,8 +82,11 @@ def rates(
     Raises
     ------
     HpcstemError
-        No transition was seen, or the frames are slower than the changes, so that rates cannot be told.
+        There are more than 30 states, no transition was seen, or the frames are slower than the changes, so that rates
+        cannot be told.
     """
+    if counts[0].n_states > _MOST_STATES:
+        raise HpcstemError("rates", f"{counts[0].n_states} classes", f"at most {_MOST_STATES}; a larger `min_count`")
     tables = np.array([count.independent for count in counts])
     times_s = np.array([count.lag_frames * t for count, t in zip(counts, frame_times_s, strict=True)])
     unit_s = float(times_s.min())

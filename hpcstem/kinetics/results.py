@@ -50,7 +50,9 @@ def summary(config: StudyConfig, result: StudyResult) -> dict[str, Any]:
     if len(chains) == 1:
         found |= chains[0]
     else:
-        found |= {"rates_per_s": result.rates and _rates(result.rates), "by_frame_time": chains}
+        rates = result.rates
+        found["rates_per_s"] = _rates(rates) if isinstance(rates, Rates) else {"because": rates}
+        found["by_frame_time"] = chains
     found["library"] = [_entry(entry) for entry in result.library]
     if config.simulate is not None:
         found["truth"] = _truth(config, result)

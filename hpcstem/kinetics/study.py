@@ -150,14 +150,14 @@ class StudyResult:
     chains
         What the movies of each frame time show, the shortest first.
     rates
-        Rates of the movies of all frame times together; None where there is one, or where they cannot be told.
+        Rates of the movies of all frame times together, or why they cannot be told; None where there is one frame time.
     library
         Every structure, most frequent first.
     """
 
     classes: tuple[str, ...]
     chains: tuple[ChainResult, ...]
-    rates: Rates | None
+    rates: Rates | str | None
     library: tuple[LibraryEntry, ...]
 
 
@@ -194,7 +194,7 @@ def read_study(out: Path) -> tuple[StudyConfig, Observation]:
     HpcstemError
         It is no such folder, or a movie has not been observed.
     """
-    record = read_json(out / "study.json")
+    record = read_json(out / "study.json") if (out / "study.json").exists() else None
     if not isinstance(record, dict) or "study" not in record:
         raise HpcstemError(f"{out / 'study.json'}", "no settings", "a folder that `hpcstem kinetics run` wrote")
     config = checked(StudyConfig, record["study"], str(out / "study.json"))
@@ -279,13 +279,13 @@ def _chain(
     )
 
 
-def _rates(chains: Sequence[ChainResult], absorbing: list[int], seed: np.random.SeedSequence) -> Rates | None:
+def _rates(chains: Sequence[ChainResult], absorbing: list[int], seed: np.random.SeedSequence) -> Rates | str | None:
     if len(chains) < 2:
         return None
     try:
         return rates([chain.counts[0] for chain in chains], [chain.frame_time_s for chain in chains], seed, absorbing)
-    except HpcstemError:
-        return None
+    except HpcstemError as error:
+        return str(error)
 
 
 def _counted(analysis: CountTransitions, trajectories: list[ClassTrajectory]) -> TransitionCounts:

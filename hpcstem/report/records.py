@@ -148,6 +148,7 @@ class Likeness(Record):
     score: float | None = None
     flagged: bool | None = None
     reasons: _Rows[Deviation] = []
+    hint: str | None = None
 
 
 class DecodedMovie(Record):

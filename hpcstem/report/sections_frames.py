@@ -83,7 +83,7 @@ def _likeness(run: Run) -> list[Block]:
     shown, note = shortened(rows, _LISTED_MOVIES, "movies")
     caption = f"Distance of the movies to the training images of the ensemble; 1 is the limit. {note}".strip()
     header = ("Movie", "Score", "Farthest off")
-    flagged = [name for name, one in compared if one.flagged]
+    flagged = [f"{name} ({one.hint})" if one.hint else name for name, one in compared if one.flagged]
     warning = "These movies are not like the training images, and what the ensemble finds in them cannot be relied on: "
     return [
         *([Words(f"{warning}{', '.join(flagged[:_LISTED_MOVIES])}.")] if flagged else []),

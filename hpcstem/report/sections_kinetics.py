@@ -11,7 +11,8 @@ from hpcstem.report.run import Run
 from hpcstem.report.style import house_style
 
 if TYPE_CHECKING:
-    from hpcstem.kinetics.study import ChainResult, StudyResult
+    from hpcstem.kinetics.rates import Rates
+    from hpcstem.kinetics.study import ChainResult
     from hpcstem.kinetics.study_config import StudyConfig
 
 _MOST_CLASSES = 10
@@ -37,8 +38,10 @@ def kinetics_section(run: Run) -> Section:
         if len(result.chains) > 1:
             blocks.append(Words(f"Movies with a frame every {chain.frame_time_s:g} s:"))
         blocks += _chain(config, result.classes, chain)
-    if len(result.chains) > 1:
-        blocks.append(_rates(result))
+    if isinstance(result.rates, str):
+        blocks.append(Words(f"Movies of all frame times have no rates in common to show: {result.rates}."))
+    elif result.rates is not None:
+        blocks.append(_rates(result.classes, result.rates))
     if result.library:
         caption = (
             f"The most frequent of {count(len(result.library))} structures, over the mean of their images; pale, their "
@@ -74,19 +77,16 @@ def _chain(config: StudyConfig, classes: Sequence[str], chain: ChainResult) -> l
     return blocks
 
 
-def _rates(result: StudyResult) -> Block:
+def _rates(classes: Sequence[str], rates: Rates) -> Table:
     """Rates of the movies of all frame times, one row for each change of class."""
-    rates = result.rates
-    if rates is None:
-        return Words("Rates of the movies of all frame times together cannot be told.")
     rows = [
         (
             f"{name} → {other}",
             scientific(rates.estimate[i, j]),
             f"{scientific(rates.low[i, j])} to {scientific(rates.high[i, j])}",
         )
-        for i, name in enumerate(result.classes)
-        for j, other in enumerate(result.classes)
+        for i, name in enumerate(classes)
+        for j, other in enumerate(classes)
         if i != j and rates.estimate[i, j] > 0
     ]
     caption = (

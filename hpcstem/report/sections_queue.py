@@ -45,7 +45,8 @@ def _findings(folder: Path) -> list[Block]:
     if found.relaxations and found.structures:
         first = found.relaxations[0]
         cell = read_xyz(inside(folder, found.structures))[0][0]
-        blocks.append(Picture(cell_view(cell), f"{first.name}, relaxed by {first.method}, from above."))
+        caption = f"{first.name}, by {first.method}, from above. y points down, as in the images."
+        blocks.append(Picture(cell_view(cell), caption))
     return blocks
 
 

@@ -7,6 +7,7 @@ Scripts are therefore our own, and only their submission is left to it.
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,14 @@ class BatchAdapter(CommonAdapter):
             logger.removeHandler(heard)
         if number is None:
             wanted = f"a {self.q_commands[self.q_type]['submit_cmd']} that takes the script"
-            raise SimulationError(f"cannot submit {script}", " ".join(heard.messages)[-500:] or "no answer", wanted)
+            raise SimulationError(f"cannot submit {script}", _answer(" ".join(heard.messages)), wanted)
         return str(number)
+
+
+def _answer(heard: str) -> str:
+    """What the scheduler said, out of what FireWorks makes of it."""
+    said = re.search(r"error response reads: b?(['\"])(.*?)\1", heard)
+    return (said[2].replace("\\n", " ").strip() if said else heard)[-500:] or "no answer"
 
 
 class _Heard(logging.Handler):

@@ -195,7 +195,7 @@ def test_a_cut_file_is_an_error_that_names_it(tmp_path, share):
 
 
 def test_an_absent_file_is_an_error(tmp_path):
-    with pytest.raises(AtomTableError, match="No such file"):
+    with pytest.raises(AtomTableError, match="no such file"):
         AtomTable.read(tmp_path / "atoms.parquet")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpcstem.campaign.lattice_hint import lattice_hint, lattice_pixel_size_A
-from hpcstem.errors import MovieError, StructureError
+from hpcstem.errors import ConfigError, MovieError, StructureError
 from hpcstem.frames import MovieMetadata, open_movie, write_movie
 from hpcstem.imaging.acquisition import Acquisition
 from hpcstem.imaging.movie import simulate_movie
@@ -58,6 +58,9 @@ def test_an_error_gets_a_hint_where_the_lattice_says_something_else(tmp_path):
     assert error.value.wanted == "graphene; pixel_size_A: 0.1 instead of 1, if the lattice of movie sheet is graphene"
     with pytest.raises(MovieError, match=r"^lengths; wanted pixel_size_A: 0.1 instead of 1,"), lattice_hint([wrong]):
         raise MovieError("lengths")
+    # The atoms of a wrong pixel size lie anywhere: what was found from them is no advice.
+    with pytest.raises(ConfigError, match=r"wanted pixel_size_A: 0.1 instead of 1,[^;]*$"), lattice_hint([wrong]):
+        raise ConfigError("first peak at 4.9 Å", 1.0, "pixel_size_A: 0.29")
     for movies in ([right], [noise], []):
         with pytest.raises(MovieError, match=r"^lengths; got nonsense; wanted graphene$"), lattice_hint(movies):
             raise MovieError("lengths", "nonsense", "graphene")

@@ -107,7 +107,7 @@ def test_kinetics_find_the_rates_that_are_there(base):
 
 def test_movies_of_different_frame_times_share_their_rates(tmp_path):
     """Every second frame of one movie, and movies whose times are as good as one."""
-    first, second, third = changing_defects(3)
+    first, second, third = changing_defects(3, 16)
     slow = first[first.frame % 2 == 0]
     slow = slow.with_columns(frame=slow.frame // 2)
     job = run_with(tmp_path, [slow, second, third], (34.0, 17.0, 17.1), kinetics={"lags": [1]})

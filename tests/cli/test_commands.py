@@ -113,6 +113,8 @@ def test_a_bad_configuration_of_a_simulated_movie_is_an_error(run_here, tmp_path
 
 def test_decode_twice_does_nothing_the_second_time(run_here, finished_run, tmp_path):
     movie = finished_run.folder / "movies" / "sheet.h5"
+    # A mistyped path is no reason to want another folder for the right one; atoms that are there are.
+    assert "No such file" in run_here("decode", tmp_path / "mistyped.h5", "--out", tmp_path / "out")[2]
     first = json.loads(hpcstem("decode", movie, "--out", tmp_path / "out", "--workers", 1, "--json").stdout)
     assert first["n_frames"] == 3
     assert first["n_chunks_decoded_now"] == first["n_chunks"] == 1
@@ -123,6 +125,7 @@ def test_decode_twice_does_nothing_the_second_time(run_here, finished_run, tmp_p
     before = states(tmp_path / "out")
     assert json.loads(run_here("decode", movie, "--out", tmp_path / "out", "--json")[1]) == first
     _, text, _ = run_here("decode", movie, "--out", tmp_path / "out")
+    assert "holds the atoms of other movies; got sheet" in run_here("decode", "other.h5", "--out", tmp_path / "out")[2]
     assert states(tmp_path / "out") == before
     assert text.startswith("3 frames, ")
     assert f"atoms: {first['atoms'][0]}" in text

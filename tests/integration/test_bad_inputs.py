@@ -180,6 +180,16 @@ def test_a_wrong_pixel_size_is_told_the_right_one(refused, campaign, small_movie
     assert not (tmp_path / "run" / "structure" / "structure.json").exists()
 
 
+def test_a_movie_decoded_at_a_wrong_pixel_size_is_told_the_right_one(run_here, small_movie, tmp_path):
+    options = ["--pixel-size-A", 0.16, "--out", tmp_path / "run", "--site", site(tmp_path / "serial.yaml", "serial")]
+    status, _, err = run_here("decode", small_movie, *options)
+    assert status == 0
+    assert "is not like the images that the ensemble was trained on" in err
+    assert "wanted pixel_size_A: 0.1 instead of 0.16, if the lattice of movie small is graphene" in err.replace(
+        "0.099", "0.1"
+    )
+
+
 def test_a_pixel_size_ten_times_too_small_is_told_the_right_one(refused, campaign, movie):
     options = ["--movie", movie, "--pixel-size-A", 0.01, "--until", "structure"]
     found = refused("run", campaign(), "--out", "run", *options)

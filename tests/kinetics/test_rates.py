@@ -61,6 +61,7 @@ def test_what_is_never_left_and_what_was_never_followed():
     [
         ([[[30, 30], [30, 30]], [[30, 30], [30, 30]]], "slower than the changes"),
         ([[[30, 0], [0, 30]], [[30, 0], [0, 30]]], "no transition"),
+        ([np.full((31, 31), 9).tolist()] * 2, "31 classes; wanted at most 30"),
     ],
 )
 def test_rates_that_cannot_be_told(tables, about):

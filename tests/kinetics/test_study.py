@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import ase
@@ -23,6 +23,7 @@ from hpcstem.config import shipped_file
 from hpcstem.errors import ConfigError, HpcstemError
 from hpcstem.execution import SerialExecutor
 from hpcstem.files import read_json
+from hpcstem.kinetics.results import summary
 from hpcstem.kinetics.simulated_defects import CLASSES
 from hpcstem.kinetics.study import analyse, observe_movies, read_study
 from hpcstem.kinetics.study_config import StudyConfig, load_study
@@ -204,6 +205,27 @@ def test_decoded_movies_give_counts_and_mean_images(tmp_path: Path) -> None:
     assert np.array_equal(again.seen[0].image, found.seen[0].image)
 
 
+def test_frame_times_are_told_apart_in_every_result(tmp_path: Path) -> None:
+    _decoded_movie(tmp_path)
+    study = yaml.safe_load((tmp_path / "study.yaml").read_text(encoding="utf-8"))
+    study["movies"] += [{"atoms": "atoms.parquet", "frame_time_s": 2.5}]
+    done = _run(tmp_path, study)
+    assert "a frame every 1 s:" in done.output
+    assert "a frame every 2.5 s:" in done.output
+    assert "for: movies of all frame times have these rates" in done.output
+    found = read_json(tmp_path / "out" / "kinetics.json")
+    assert [chain["counts"] for chain in found["by_frame_time"]] == [[[3, 2], [3, 3]]] * 2
+    low, high = (found["rates_per_s"][end][0][1] for end in ("low", "high"))
+    assert 0 <= low < found["rates_per_s"]["estimate"][0][1] < high
+    alone = replace(analyse(*read_study(tmp_path / "out")), rates="frames too slow")
+    assert summary(read_study(tmp_path / "out")[0], alone)["rates_per_s"] == {"because": "frames too slow"}
+    assert sum(entry["count"] for entry in found["library"]) == 24
+    with np.load(tmp_path / "out" / "matrices.npz") as arrays:
+        assert {"counts_lag1-1s", "counts_lag1-2.5s"} < set(arrays.files)
+    names = {path.stem for path in (tmp_path / "out" / "figures").iterdir()}
+    assert {"library", "survival-1s", "transition-matrix-2.5s"} < names
+
+
 def test_energies_of_relaxed_cells_reach_the_library(tmp_path: Path) -> None:
     config = _decoded_movie(tmp_path)
     observe_movies(config, tmp_path / "out", SerialExecutor().run)
@@ -228,5 +250,7 @@ def test_energies_of_relaxed_cells_reach_the_library(tmp_path: Path) -> None:
     by_kind = {entry["kind"]: entry["energy_eV"] for entry in entries}
     assert by_kind == {"Si on three neighbours": pytest.approx(4.5), "Si on four neighbours": None}
     assert CliRunner().invoke(command, [*arguments[:3], "--reference=C"]).exit_code == 2
+    with pytest.raises(HpcstemError, match="got no settings; wanted a folder that `hpcstem kinetics run` wrote"):
+        CliRunner().invoke(command, ["energies", str(tmp_path), *arguments[2:]], catch_exceptions=False)
     with pytest.raises(HpcstemError, match="no results of jobs"):
         CliRunner().invoke(command, ["energies", str(tmp_path / "out"), str(tmp_path)], catch_exceptions=False)

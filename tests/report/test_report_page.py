@@ -183,7 +183,7 @@ def test_results_of_queues_in_the_run_are_shown_and_led_to(run: Path) -> None:
     (run / "adsorbed <Cr>" / "report.html").write_text("a page")
     page = read(build_report(run))
     text = page.text["queues"]
-    for shown in ("3 COMPLETED, 1 FIZZLED", "1.423 ± 0.010", "region relax, relaxed by by <hand>"):
+    for shown in ("3 COMPLETED, 1 FIZZLED", "1.423 ± 0.010", "region relax, by by <hand>, from above"):
         assert shown in text
     assert "All results of this queue: adsorbed <Cr>/report.html" in text
     assert [link for link in page.links if not link.startswith(("#", "data:"))] == ["adsorbed%20%3CCr%3E/report.html"]

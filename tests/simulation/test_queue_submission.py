@@ -42,7 +42,7 @@ def test_a_job_is_handed_over_and_remembered(scheduler, tmp_path, monkeypatch):
 def test_a_job_that_the_scheduler_refuses(tmp_path, monkeypatch):
     stand_in(tmp_path / "bin", "sbatch", "sbatch: error: invalid account mat100", status=1)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    with pytest.raises(SimulationError, match="invalid account mat100"):
+    with pytest.raises(SimulationError, match=r"launch-1.sh; got sbatch: error: invalid account mat100; wanted"):
         submit("slurm", tmp_path / "q", str)
     assert not (tmp_path / "q" / "submitted" / "jobs.json").exists()
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))

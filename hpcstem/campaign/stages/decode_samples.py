@@ -79,6 +79,7 @@ class MovieSample:
 
     def record(self, reference: Reference | None) -> dict[str, Any]:
         """What `decode/decode.json` says of the movie, compared with the training images where they are known."""
+        from hpcstem.campaign.lattice_hint import pixel_size_hint
         from hpcstem.segmentation.reference import likeness
 
         found: dict[str, Any] = {
@@ -95,5 +96,6 @@ class MovieSample:
                 "flagged": compared.out_of_distribution,
                 "frames": list(self.frames),
                 "reasons": [{"statistic": name, "deviation": deviation} for name, deviation in compared.reasons],
+                "hint": pixel_size_hint(self.movie) if compared.out_of_distribution else None,
             }
         return found
