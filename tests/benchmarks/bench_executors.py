@@ -35,7 +35,7 @@ from hpcstem.segmentation.inference import predict_prepared, prepared
 PIXEL_A = 0.16
 N_FRAMES, SIDE, PER_CHUNK = 48, 128, 8
 ROUNDS = 15
-TURNS, ROUNDS_OF_A_GAIN = 24, 3  # 1,152 frames per worker, half a minute
+TURNS, ROUNDS_OF_A_GAIN = 24, 2  # 1,152 frames per worker, half a minute
 
 ALONE = """
 import os, sys, time
