@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from hpcstem.cli.show import echo_json
 
 if TYPE_CHECKING:
     from hpcstem.campaign.reprocessing import DatasetPlan, DatasetSummary
+    from hpcstem.campaign.reprocessing.faults import Fault
     from hpcstem.campaign.schema import MovieSection
 
 _EXIT_WITH_FAULTS = 4
@@ -73,18 +75,35 @@ def _show_plan(plan: DatasetPlan) -> None:
         click.echo(f"  and {len(plan.unusable) - _MOST_SHOWN:,} more")
 
 
+def _joined(faults: Iterable[Fault]) -> Iterator[Fault]:
+    """Faults, those of neighbouring frames that say the same as one."""
+    last: Fault | None = None
+    for fault in faults:
+        if last is not None and fault == replace(last, start=last.stop, stop=fault.stop, time=fault.time):
+            last = replace(last, stop=fault.stop)
+            continue
+        if last is not None:
+            yield last
+        last = fault
+    if last is not None:
+        yield last
+
+
 def _show(summary: DatasetSummary, out: Path) -> None:
     counts = ", ".join(f"{n:,} {symbol}" for symbol, n in summary.n_atoms.items())
     click.echo(
         f"{summary.n_movies_done:,} of {summary.n_movies:,} movies, {summary.n_frames_done:,} of "
         f"{summary.n_frames:,} frames, {counts or 'no atoms'}; {summary.n_frames_done_now:,} frames decoded now"
     )
-    for fault in summary.faults[:_MOST_SHOWN]:
-        where = fault.path if fault.start < 0 else f"{fault.path} frames {fault.start} to {fault.stop - 1}"
+    faults = list(_joined(summary.faults))
+    for fault in faults[:_MOST_SHOWN]:
+        frames = f"frames {fault.start} to {fault.stop - 1}" if fault.stop - fault.start > 1 else f"frame {fault.start}"
+        where = fault.path if fault.start < 0 else f"{fault.path} {frames}"
         tried = f"tried {fault.attempts} times" if fault.attempts > 1 else "tried once"
-        click.echo(f"  {where}: {fault.cause}, {tried}" + (f"; {fault.reason}" if fault.reason else ""))
-    if len(summary.faults) > _MOST_SHOWN:
-        click.echo(f"  and {len(summary.faults) - _MOST_SHOWN:,} more")
+        reason = f"; {fault.reason.replace(fault.path, 'the file')}" if fault.reason else ""
+        click.echo(f"  {where}: {fault.cause}, {tried}{reason}")
+    if len(faults) > _MOST_SHOWN:
+        click.echo(f"  and {len(faults) - _MOST_SHOWN:,} more")
     for one in summary.unlike[:_MOST_SHOWN]:
         click.echo(
             f"warning: {one.path} is not like the images that the ensemble was trained on (score {one.score:.1f}, "

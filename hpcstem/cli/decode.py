@@ -140,13 +140,13 @@ def _decode_movies(
     if summary["n_candidates"]:
         click.echo(f"  {summary['n_candidates']} places for unknown species or defects: {out / 'decode' / 'frames'}")
     for movie in summary["movies"]:
-        for line in _warnings(movie):
+        for line in _warnings(movie, summary["model"]):
             click.echo(f"warning: {line}", err=True)
     for folder in atoms:
         click.echo(f"atoms: {folder}")
 
 
-def _warnings(movie: dict[str, Any]) -> Iterator[str]:
+def _warnings(movie: dict[str, Any], model: dict[str, Any]) -> Iterator[str]:
     """What makes the atoms of a movie less than sure."""
     compared = movie["out_of_distribution"]
     if compared is not None and compared["flagged"]:
@@ -159,6 +159,11 @@ def _warnings(movie: dict[str, Any]) -> Iterator[str]:
     for member in movie["members"]:
         if member["reasons"] and member["name"] in movie["decoded_by"]:
             yield f"in movie {movie['name']}, {member['name']} {'; '.join(member['reasons'])}"
+    if model["calibrated"] and len(movie["decoded_by"]) < model["n_members"]:
+        yield (
+            f"movie {movie['name']} was decoded by {len(movie['decoded_by'])} of {model['n_members']} networks; "
+            "`probability` was calibrated with all of them"
+        )
 
 
 def _keep_other_movies(campaign: Campaign, out: Path) -> None:

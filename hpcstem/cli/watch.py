@@ -59,8 +59,11 @@ def command(
     def begin(about: str) -> None:
         click.echo(f"watching {folder.resolve()}: {about}; report: {(out / 'report.html').resolve()}", err=as_json)
 
+    def complain(path: Path, reason: str) -> None:
+        click.echo(f"{path}: {reason.replace(str(path), 'the file')}", err=True)
+
     settings = WatchSettings(model, refine, pixel_size_A, frame_time_s, settle_s, region_size_A)
-    summary = watch(folder, out, settings, show, begin)
+    summary = watch(folder, out, settings, show, begin, complain)
     if as_json:
         echo_json({"out": str(out.resolve()), **asdict(summary)})
         return
@@ -68,4 +71,4 @@ def command(
     if summary.n_unlike:
         click.echo(f"  {summary.n_unlike} frames are not like the images that the ensemble was trained on")
     for path, problem in summary.problems.items():
-        click.echo(f"  {path}: {problem}")
+        click.echo(f"  {path}: {problem.replace(path, 'the file')}")

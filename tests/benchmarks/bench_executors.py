@@ -23,17 +23,19 @@ import torch
 from many_movies import small_frames
 
 from hpcstem.execution import DaskExecutor, SerialExecutor
+from hpcstem.execution.memory import keep_memory
 from hpcstem.files import sha256
 from hpcstem.frames import FrameRange, MovieMetadata, open_movie, write_movie
-from hpcstem.segmentation import Ensemble, decode_frame
+from hpcstem.segmentation import Ensemble
 from hpcstem.segmentation.chunks import ChunkOfMovie, DecodeChunks
+from hpcstem.segmentation.decoding import decode_frames
 from hpcstem.segmentation.ensemble import find_ensemble, save_card
 from hpcstem.segmentation.inference import predict_prepared, prepared
 
 PIXEL_A = 0.16
 N_FRAMES, SIDE, PER_CHUNK = 48, 128, 8
-ROUNDS = 5
-TURNS, ROUNDS_OF_A_GAIN = 16, 3  # 768 frames per worker, half a minute
+ROUNDS = 15
+TURNS, ROUNDS_OF_A_GAIN = 24, 2  # 1,152 frames per worker, half a minute
 
 ALONE = """
 import os, sys, time
@@ -41,16 +43,17 @@ os.sched_setaffinity(0, {int(sys.argv[2])})
 import numpy as np, torch
 torch.set_num_threads(1)
 from hpcstem.execution.memory import keep_memory
-from hpcstem.segmentation import Ensemble, decode_frame
+from hpcstem.segmentation import Ensemble
+from hpcstem.segmentation.decoding import decode_frames
 keep_memory()
 frames, ensemble = np.load(sys.argv[1]), Ensemble.load("graphene-si")
-decode_frame(frames[0], 0.16, ensemble)
+list(decode_frames(frames[:8], 0.16, ensemble))
 print("ready", flush=True)
 sys.stdin.readline()
 begun = time.perf_counter()
 for _ in range(int(sys.argv[3])):
-    for frame in frames:
-        decode_frame(frame, 0.16, ensemble)
+    for first in range(0, len(frames), 8):
+        list(decode_frames(frames[first : first + 8], 0.16, ensemble))
 print(time.perf_counter() - begun)
 """
 
@@ -84,8 +87,8 @@ def chunks_of(movie, folder, per_chunk=PER_CHUNK):
 
 def cpu_s():
     """CPU time of this process and of those that it started [s]."""
-    me = psutil.Process()
-    return sum(one.cpu_times().user + one.cpu_times().system for one in (me, *me.children(recursive=True)))
+    others = psutil.Process().children(recursive=True)
+    return time.process_time() + sum(one.cpu_times().user + one.cpu_times().system for one in others)
 
 
 def spent(work):
@@ -94,28 +97,31 @@ def spent(work):
     return cpu_s() - begun
 
 
-def test_cost_beyond_a_bare_loop(movie, frames, tmp_path):
+@pytest.mark.parametrize("kind", ["serial", "one Dask worker"])
+def test_cost_beyond_a_bare_loop(kind, movie, frames, tmp_path):
     ensemble = Ensemble.load("graphene-si")
     analysis = DecodeChunks(find_ensemble("graphene-si"), ensemble.digest)
-    with DaskExecutor(1) as dask:
-        ways = {
-            "bare": lambda: [decode_frame(frame, PIXEL_A, ensemble) for frame in frames],
-            "serial": lambda: SerialExecutor().run(analysis, chunks_of(movie, tmp_path / "serial")),
-            "one Dask worker": lambda: dask.run(analysis, chunks_of(movie, tmp_path / "dask")),
-        }
-        for work in ways.values():
-            work()
-        seconds = {name: [] for name in ways}
-        for _ in range(ROUNDS):
-            for name, work in ways.items():
-                seconds[name].append(spent(work))
-    bare = seconds["bare"]
-    print(f"\nbare loop: {statistics.median(bare) / N_FRAMES * 1e3:.1f} ms per frame of {SIDE}², {PER_CHUNK} per chunk")
-    for name in ("serial", "one Dask worker"):
-        beyond = [(one - other) / N_FRAMES * 1e3 for one, other in zip(seconds[name], bare, strict=True)]
-        ratio = statistics.median(one / other for one, other in zip(seconds[name], bare, strict=True))
-        each = ", ".join(f"{one:+.2f}" for one in beyond)
-        print(f"{name}: {ratio:.3f} × that, {statistics.median(beyond):+.2f} ms per frame beyond it ({each})")
+    batches, starts = chunks_of(movie, tmp_path), range(0, N_FRAMES, PER_CHUNK)
+    keep_memory()
+    with SerialExecutor() if kind == "serial" else DaskExecutor(1) as executor:
+
+        def bare():
+            for start in starts:
+                list(decode_frames(frames[start : start + PER_CHUNK], PIXEL_A, ensemble))
+
+        def chunks():
+            executor.run(analysis, batches)
+
+        bare()
+        chunks()
+        both = [(spent(bare), spent(chunks)) for _ in range(ROUNDS)]
+    alone_ms = statistics.median(one for one, _ in both) / N_FRAMES * 1e3
+    beyond_ms = [(other - one) / N_FRAMES * 1e3 for one, other in both]
+    low_ms, middle_ms, high_ms = statistics.quantiles(beyond_ms)
+    print(
+        f"\n{kind}: {middle_ms:+.2f} ms per frame of {SIDE}² (quartiles {low_ms:+.2f}, {high_ms:+.2f}) beyond "
+        f"{alone_ms:.1f} ms of a loop, {PER_CHUNK} per chunk"
+    )
 
 
 def test_gain_of_a_second_worker(movie, frames, tmp_path):

@@ -29,6 +29,7 @@ class Watched:
         self.folder, self.out = folder / "scans", folder / "scans" / "out"
         self.folder.mkdir(exist_ok=True)
         self.decoded: list[tuple[str, int]] = []
+        self.complaints: list[tuple[str, str]] = []
 
     def run(self, act=lambda: None, settings=SETTINGS):
         """Watch while `act` runs, then stop as a batch system would."""
@@ -49,9 +50,12 @@ class Watched:
         def note(record):
             self.decoded.append((Path(record.path).name, record.frame))
 
+        def complain(path, reason):
+            self.complaints.append((path.name, reason.partition(";")[0]))
+
         thread.start()
         try:
-            summary = watch(self.folder, self.out, settings, note, lambda about: begun.set())
+            summary = watch(self.folder, self.out, settings, note, lambda about: begun.set(), complain)
         finally:
             begun.set()
             thread.join()
@@ -198,6 +202,8 @@ def test_the_report_shows_regions_latency_and_what_is_not_decoded(watched):
         watched.until(lambda: all(watched.state(name) for name in ("a.h5", "junk.h5", "half.h5", "noise.h5")))
 
     summary = watched.run(act)
+    junk = f"{watched.folder}/junk.h5 cannot be opened"
+    assert sorted(watched.complaints) == [("half.h5", "frames not decoded: 1 empty"), ("junk.h5", junk)]
     page = (watched.out / "report.html").read_text()
     for text in ("Regions to simulate", "frames within the frame time", "junk.h5", "1 empty", "data:image/png"):
         assert text in page, text

@@ -1,10 +1,15 @@
 """`hpcstem decode` of many movies: what it prints, and how it ends."""
 
 import json
+import shutil
 
 import pytest
-from many_movies import rows, write_movies
+import torch
+from many_movies import PIXEL_A, rows, small_frames, write_movies
 
+from hpcstem.frames import MovieMetadata, write_movie
+from hpcstem.segmentation import Ensemble
+from hpcstem.segmentation.ensemble import find_ensemble, save_member
 from hpcstem.segmentation.reference import TOO_SMALL
 
 
@@ -34,6 +39,33 @@ def test_a_pattern_a_manifest_and_a_dry_run(run_here, movies, tmp_path):
     assert status == 0
     found = json.loads(out)
     assert (found["n_movies"], found["n_frames_done"], found["n_frames_done_now"]) == (1, 2, 0)
+
+
+def test_broken_frames_that_are_neighbours_are_told_as_one(run_here, movies, tmp_path):
+    frames = small_frames()
+    frames[1:] = 0
+    write_movie(tmp_path / "broken.h5", frames, MovieMetadata(pixel_size_A=PIXEL_A))
+    (tmp_path / "junk.h5").write_bytes(b"junk")
+    status, out, _ = run_here("decode", f"{tmp_path}/*.h5", "--out", tmp_path / "out", "--site", movies / "serial.yaml")
+    assert status == 4
+    told = [line for line in out.splitlines() if line.startswith("  ")]
+    assert told[0] == f"  {tmp_path}/broken.h5 frames 1 to 3: empty, tried once"
+    assert told[1].startswith(f"  {tmp_path}/junk.h5: unreadable, tried once; the file cannot be opened; got ")
+    assert len(told) == 2
+
+
+def test_a_member_that_does_not_vote_is_told_of(run_here, movies, tmp_path):
+    """One of three sees nothing; the others' chance was measured with all three."""
+    model = tmp_path / "model"
+    shutil.copytree(find_ensemble("graphene-si"), model)
+    (model / "reference.json").unlink()
+    names = Ensemble.load(model).card.members
+    blind = {key: torch.zeros_like(value) for key, value in Ensemble.load(model).weights[1].items()}
+    save_member(model / names[1], blind)
+    where = ("--model", model, "--out", tmp_path / "out", "--site", movies / "serial.yaml")
+    status, _, err = run_here("decode", movies / "movies/m0000.h5", *where, "--members", "agreeing")
+    assert status == 0
+    assert "movie m0000 was decoded by 2 of 3 networks; `probability` was calibrated with all of them" in err
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ def work(job: Job) -> Outputs:
                 "name": ensemble.name,
                 "sha256": ensemble.digest,
                 "n_members": len(ensemble.card.members),
+                "calibrated": ensemble.card.confidence is not None,
                 "pixel_size_A": ensemble.card.pixel_size_A,
             },
             "refine": section.refine,

@@ -93,6 +93,7 @@ def watch(
     settings: WatchSettings,
     on_frame: Callable[[FrameRecord], None] = lambda record: None,
     on_start: Callable[[str], None] = lambda about: None,
+    on_problem: Callable[[Path, str], None] = lambda path, reason: None,
 ) -> WatchSummary:
     """Decode each frame of the movies in a folder as their files close, until SIGINT or SIGTERM.
 
@@ -108,6 +109,8 @@ def watch(
         Called after each frame.
     on_start
         Called with how changes are noticed, once they are.
+    on_problem
+        Called with a file of which something cannot be decoded, and why, whenever that is news.
 
     Raises
     ------
@@ -141,7 +144,7 @@ def watch(
             records, ensemble, reference, settings.refine, settings.region_size_A, started_s, on_frame
         )
         on_start(changes.about)
-        _Watch(folder, records, decoder, settings, changes, stop).until_stopped()
+        _Watch(folder, records, decoder, settings, changes, stop, on_problem).until_stopped()
         now = [record for key, record in records.frames.items() if earlier.get(key) is not record]
         return WatchSummary(
             n_files=sum(state.n_frames > 0 for state in records.files.values()),
@@ -165,7 +168,9 @@ class _Watch:
         settings: WatchSettings,
         changes: Changes,
         stop: Callable[[], bool],
+        on_problem: Callable[[Path, str], None],
     ) -> None:
+        self._on_problem = on_problem
         self._folder, self._records, self._decoder = folder, records, decoder
         self._settings, self._changes, self._stop = settings, changes, stop
         self._settling = Settling(settings.settle_s)
@@ -222,6 +227,8 @@ class _Watch:
                     return
                 state.n_frames, state.faults = found
         files[path] = state
+        if state.not_decoded and (known is None or known.not_decoded != state.not_decoded):
+            self._on_problem(path, state.not_decoded)
         if state.problem:
             self._settling.try_again(path, time.monotonic())
         else:

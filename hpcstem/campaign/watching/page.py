@@ -200,12 +200,6 @@ def _unlike(frames: list[FrameRecord]) -> list[Block]:
 
 
 def _problems(records: Records) -> list[Block]:
-    rows = []
-    for path, state in sorted(records.files.items()):
-        if state.problem:
-            rows.append((path.name, state.problem))
-        elif state.faults:
-            kinds = Counter(str(kind) for _, kind in state.faults)
-            rows.append((path.name, "frames " + ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))))
+    rows = [(path.name, state.not_decoded) for path, state in sorted(records.files.items()) if state.not_decoded]
     few, note = shortened(rows, _MOST_ROWS, "files.")
     return [Table(("file", "why"), few, note, text_columns=2)]

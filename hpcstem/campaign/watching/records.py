@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -115,6 +116,13 @@ class FileState:
     n_frames: int = 0
     faults: list[list[int | str]] = field(default_factory=list)
     problem: str = ""
+
+    @property
+    def not_decoded(self) -> str:
+        """What of the file is not decoded and why, one line; empty where nothing is missing."""
+        kinds = Counter(str(kind) for _, kind in self.faults)
+        counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        return self.problem or (f"frames not decoded: {counts}" if counts else "")
 
 
 class Records:
