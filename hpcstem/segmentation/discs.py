@@ -13,6 +13,7 @@ import numpy as np
 _LEAST_MASS = 1e-6
 
 _fast = numba.njit(cache=True, fastmath=True, error_model="numpy")
+_part = numba.njit(fastmath=True, error_model="numpy", forceinline=True)  # see `hpcstem.segmentation.spots`
 
 
 @_fast
@@ -54,7 +55,7 @@ def peaks(smooth: np.ndarray, atom: np.ndarray, reach_px: float, least: float, t
     return out
 
 
-@_fast
+@_part
 def _highest(image: np.ndarray, row: int, column: int, reach: int, reach_px: float) -> bool:
     height = image[row, column]
     for r in range(max(row - reach, 0), min(row + reach + 1, image.shape[0])):
@@ -162,7 +163,7 @@ def squared_distance(shape: tuple[int, int], centre: np.ndarray, reach_px: float
     return squared
 
 
-@_fast
+@_part
 def _window(centre: np.ndarray, radius_px: float, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     """Rows and columns of the image that a disc touches."""
     row, column, reach = centre[0], centre[1], radius_px + 0.5

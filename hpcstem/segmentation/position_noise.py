@@ -99,7 +99,7 @@ def _take_neighbours(
         _take(information[other], cross.T, inverse[one])
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@numba.njit(fastmath=True, error_model="numpy", forceinline=True)  # see `hpcstem.segmentation.spots`
 def _take(information: np.ndarray, cross: np.ndarray, inverse: np.ndarray) -> None:
     for i in range(3):
         for j in range(3):

@@ -21,6 +21,9 @@ _HALVINGS = 5  # exp(x) as exp(x / 32), a polynomial, squared so many times: the
 
 # Loops count from 0 within a window: only then does the compiler know that no index is negative, and vectorise.
 _fast = numba.njit(cache=True, fastmath=True, error_model="numpy")
+# Called, and not inlined, a part would be another compilation of it in the process that compiled the kernels than in
+# those that find them compiled, with other last digits.
+_part = numba.njit(fastmath=True, error_model="numpy", forceinline=True)
 
 
 @_fast
@@ -232,20 +235,20 @@ def row_couplings(
     return couplings, first_band
 
 
-@_fast
+@_part
 def _buffers(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     shape = (GAUSSIANS, side)
     return np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32)
 
 
-@_fast
+@_part
 def _window(centre: float, side: int, n: int) -> tuple[int, int]:
     """First of the pixels around a centre, and how many: the nearest ones that lie in the image."""
     first = int(np.floor(centre)) - side // 2 + 1
     return max(min(first, n - side), 0), min(side, n)
 
 
-@_fast
+@_part
 def _factors(first: int, n: int, centre: float, variances: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
     """Factors of each Gaussian along one axis at n pixels from `first` on, and their derivatives by the centre."""
     offset = np.float32(first - centre)
@@ -266,7 +269,7 @@ def _factors(first: int, n: int, centre: float, variances: np.ndarray, value: np
             slope[k, i] = power * distance * inverse
 
 
-@_fast
+@_part
 def _in_row(height: np.float32, shares: np.ndarray, along_y: np.ndarray, row: int) -> tuple[float, float, float, float]:
     """What each Gaussian's factor along x is to be multiplied by in one row."""
     return (
@@ -277,7 +280,7 @@ def _in_row(height: np.float32, shares: np.ndarray, along_y: np.ndarray, row: in
     )
 
 
-@_fast
+@_part
 def _shape(
     shares: np.ndarray,
     along_x: np.ndarray,
@@ -301,7 +304,7 @@ def _shape(
             down[c] = g0 * along_x[0, c] + g1 * along_x[1, c] + g2 * along_x[2, c] + g3 * along_x[3, c]
 
 
-@_fast
+@_part
 def _exchange(
     image: np.ndarray,
     top: int,
@@ -324,7 +327,7 @@ def _exchange(
             line[c] += before * old[c] - new
 
 
-@_fast
+@_part
 def _copy(image: np.ndarray, top: int, left: int, window: np.ndarray) -> None:
     """Copy a window of an image, so that sums over it run through memory in one go."""
     rows, columns = window.shape
@@ -334,7 +337,7 @@ def _copy(image: np.ndarray, top: int, left: int, window: np.ndarray) -> None:
             out[c] = line[c]
 
 
-@_fast
+@_part
 def _project(
     left_over: np.ndarray,
     weight: np.ndarray,
@@ -362,7 +365,7 @@ def _project(
     sums[3], sums[4], sums[5], sums[6], sums[7], sums[8] = hh, hx, hy, xx, xy, yy
 
 
-@_fast
+@_part
 def _information(sums: np.ndarray, height: float, information: np.ndarray) -> None:
     """Information of height, x and y from the sums of `_project`."""
     information[0, 0] = sums[3]
@@ -373,7 +376,7 @@ def _information(sums: np.ndarray, height: float, information: np.ndarray) -> No
     information[2, 2] = height * height * sums[8]
 
 
-@_fast
+@_part
 def _step(
     information: np.ndarray, force: float, force_x: float, force_y: float, pull: float
 ) -> tuple[float, float, float]:
