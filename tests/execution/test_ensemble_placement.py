@@ -32,8 +32,10 @@ TINY = TrainingConfig(
     batch_size=4,
     learning_rate=1e-2,
     seed=3,
+    # In float32, forty steps make another order of sums a difference of 1e-4.
+    precision="float64",
 )
-FLOAT32_LOSS = 1e-4
+FLOAT64_LOSS = 1e-9
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def test_a_killed_rank_costs_its_member_a_restart(executor, patient, unbroken, k
     # From the checkpoint of the fourth step, or of the fifth where rank 0 came to write it.
     assert after in [[(start, 40)] * 2 for start in (patient_rank.HELD_AT, patient_rank.HELD_AT + 1)]
     losses = read_json(patient / "member-00.json")["loss"]
-    assert losses == pytest.approx(read_json(unbroken / "member-00.json")["loss"], rel=FLOAT32_LOSS)
+    assert losses == pytest.approx(read_json(unbroken / "member-00.json")["loss"], rel=FLOAT64_LOSS)
 
 
 def test_a_member_that_cannot_be_trained_does_not_cost_the_others(executor, tmp_path, unbroken):
