@@ -97,17 +97,18 @@ def spent(work):
     return cpu_s() - begun
 
 
+@pytest.mark.parametrize("per_chunk", [PER_CHUNK, N_FRAMES])
 @pytest.mark.parametrize("kind", ["serial", "one Dask worker"])
-def test_cost_beyond_a_bare_loop(kind, movie, frames, tmp_path):
+def test_cost_beyond_a_bare_loop(kind, per_chunk, movie, frames, tmp_path):
     ensemble = Ensemble.load("graphene-si")
     analysis = DecodeChunks(find_ensemble("graphene-si"), ensemble.digest)
-    batches, starts = chunks_of(movie, tmp_path), range(0, N_FRAMES, PER_CHUNK)
+    batches, starts = chunks_of(movie, tmp_path, per_chunk), range(0, N_FRAMES, per_chunk)
     keep_memory()
     with SerialExecutor() if kind == "serial" else DaskExecutor(1) as executor:
 
         def bare():
             for start in starts:
-                list(decode_frames(frames[start : start + PER_CHUNK], PIXEL_A, ensemble))
+                list(decode_frames(frames[start : start + per_chunk], PIXEL_A, ensemble))
 
         def chunks():
             executor.run(analysis, batches)
@@ -120,7 +121,7 @@ def test_cost_beyond_a_bare_loop(kind, movie, frames, tmp_path):
     low_ms, middle_ms, high_ms = statistics.quantiles(beyond_ms)
     print(
         f"\n{kind}: {middle_ms:+.2f} ms per frame of {SIDE}² (quartiles {low_ms:+.2f}, {high_ms:+.2f}) beyond "
-        f"{alone_ms:.1f} ms of a loop, {PER_CHUNK} per chunk"
+        f"{alone_ms:.1f} ms of a loop, {per_chunk} per chunk"
     )
 
 

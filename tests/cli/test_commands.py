@@ -170,7 +170,8 @@ def test_train_writes_an_ensemble_that_decodes(run_here, finished_run, tmp_path,
     site.write_text("executor: serial\n")
     arguments = ["decode", movie, "--out", tmp_path / "out", "--model", tmp_path / "model", "--site", site, "--json"]
     decoded = json.loads(run_here(*arguments)[1])
-    assert decoded["model"] == {"name": "model", "sha256": found["sha256"], "n_members": 1, "pixel_size_A": 0.16}
+    described = {"name": "model", "sha256": found["sha256"], "n_members": 1, "calibrated": True, "pixel_size_A": 0.16}
+    assert decoded["model"] == described
 
 
 @pytest.mark.parametrize(
