@@ -77,8 +77,7 @@ class Response:
         total = ResponseSums(np.zeros((n, n)), np.zeros((n, n)))
         langevin = self.motion.langevin(batch.box_A)
         for interval in self.motion.intervals(batch):
-            if interval.share.any():
-                total = total + self._interval(interval, langevin)
+            total = total + self._interval(interval, langevin)
         return total
 
     def merge(self, left: ResponseSums, right: ResponseSums) -> ResponseSums:

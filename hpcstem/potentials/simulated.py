@@ -45,7 +45,7 @@ class Interval:
     species
         Their species, with shape (n_atoms,), int64.
     share
-        Weight of each atom, zero for those that the next snapshot does not show; their sum is one, or all are zero.
+        Weight of each atom, zero for those that the next snapshot does not show; their sum is one.
     noise
         Standard normal numbers, with shape (n_steps, n_atoms, 2), float64.
     """
